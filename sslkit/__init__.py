@@ -1,0 +1,28 @@
+"""sslkit: self-supervised learning, small enough to read and fast enough to use.
+
+One idea, one room. Imports flow one way, from top to bottom:
+
+    names       one name out of many, or the nearest ones
+    device      devices, seeds, precision, environment variables
+    data        load(name) -> images with labels, split; the only room that touches disk or network for data
+    augment     images -> images, per sample and batched, with an explicit generator
+    nets        encoders and heads: parameters without a loss
+    pretext     image -> (input, target made from the image itself)
+    losses      embeddings -> scalar; pure functions
+    methods     net + pretext or augment + loss: one short nn.Module a method
+    checkpoint  save and load, atomically, without pickled code
+    train       TrainConfig and fit: one readable loop
+    recipes     what each method trains with, as measured
+    evaluate    frozen encoder -> numbers: kNN, linear probe, label-efficiency curve, collapse measures, the controls
+    scoreboard  one row a result; the course's growing table
+    checks      a reader's function -> pass, or the reason why not
+    plots       tensors -> figure
+    bench       where the time of a training step goes
+    doctor      is this machine ready?
+    lab         JupyterLab on your own copies of the lessons
+    cli         python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab
+
+Nothing is imported, downloaded, seeded or printed by `import sslkit`; import the room that you need.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,250 @@
+"""python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab. Each has --help; --json ends with one JSON line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Positional = tyro.conf.Positional
+
+
+def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
+    """Is this machine ready? One [OK], [FAIL] or [--] line a check."""
+    from sslkit import doctor as room
+
+    return room.main(json=as_json)
+
+
+def pretrain(
+    method: Positional[str],
+    data: str = "photodigits",
+    epochs: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    net: str = "convnet",
+    budget: str = "lesson",
+    batch_size: int | None = None,
+    lr: float | None = None,
+    precision: str = "auto",
+    size: int | None = None,
+    device: str = "auto",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Train an encoder without labels, and save it.
+
+    Args:
+        method: the pretext task or method, such as rotation or simclr
+        data: photodigits, a torchvision set by name, or folder:PATH
+        epochs: passes over the data; without it, the recipe that the lesson uses
+        seed: of the initial parameters, the order of the data and the views
+        out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
+        net: convnet or resnet18
+        budget: lesson, or long for the recipe of the scoreboard
+        batch_size: images a step
+        lr: the highest learning rate
+        precision: auto, fp32 or bf16
+        size: resize the images of a folder to this many pixels
+        device: auto, cpu, cuda or mps
+        as_json: end with one line of JSON
+    """
+    from sslkit import checkpoint, names, nets, recipes, train
+    from sslkit import device as devices
+
+    recipe = recipes.get(method)
+    names.pick(budget, ("lesson", "long"), "budget")
+    names.pick(net, nets.NETS, "net")
+    splits = _splits(data, ("train", "val"), size)
+    images = splits["train"].images
+    config = getattr(recipe, budget)
+    if epochs is not None:
+        config = replace(config, epochs=epochs, steps=0)
+    given = {"batch_size": batch_size, "lr": lr}
+    config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
+    with devices.seeded(seed):
+        encoder = nets.build({"net": net, "channels": images.shape[1]} | _net_for(net, images))
+        built = recipes.build(method, encoder, data)
+    result = train.fit(built, images, config, device=device)
+    path = checkpoint.save(
+        out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt",
+        built,
+        name=method,
+        data=data,
+        data_hash=splits["train"].hash,
+        settings=asdict(config),
+        history=result.history,
+        seconds=result.seconds,
+    )
+    print(f"{method} on {data}: {result.summary()}")
+    print(f"saved {path}")
+    if as_json:
+        facts = {"seconds": result.seconds, "images_per_second": result.images_per_second, "steps": result.steps}
+        print(json.dumps({"file": str(path), "method": method, "data": data, **facts, "history": result.history}))
+    return 0
+
+
+def evaluate(
+    file: Positional[Path],
+    data: str = "photodigits",
+    per_class: tuple[int, ...] = (10,),
+    seeds: int = 3,
+    controls: bool = True,
+    size: int | None = None,
+    device: str = "auto",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """What a frozen encoder is worth: linear probe and kNN, beside the controls.
+
+    Args:
+        file: a checkpoint written by pretrain
+        data: the data set to evaluate on
+        per_class: labels a class; several give the curve
+        seeds: how many draws of the labels
+        controls: also measure chance, raw pixels, a random encoder, and supervised training from scratch
+        size: resize the images of a folder to this many pixels
+        device: auto, cpu, cuda or mps
+        as_json: end with one line of JSON
+    """
+    from sslkit import checkpoint, nets
+    from sslkit import device as devices
+    from sslkit import evaluate as room
+
+    encoder = checkpoint.load_encoder(file).to(devices.pick(device))
+    splits = _splits(data, ("train", "val", "test"), size)
+    known, test = splits["train"], splits["test"]
+    if len(known.classes) < 2:
+        raise ValueError(f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data.")
+
+    def vote(extract) -> float:
+        """kNN among all labelled training images, by the last block."""
+        nearest = room.knn(extract(known.images)[-1], known.labels.to(devices.pick(device)), extract(test.images)[-1])
+        return (nearest.cpu() == test.labels).float().mean().item()
+
+    def curve(scores: dict) -> dict:
+        return {str(count): score.json() for count, score in scores.items()}
+
+    start = time.perf_counter()
+    report: dict = {"file": str(file), "data": data, "data_hash": test.hash, "draws": seeds}
+    report["probe"] = curve(room.label_efficiency(encoder, splits, per_class, seeds))
+    report["knn"] = vote(lambda images: room.features(encoder, images))
+    if controls:
+        with devices.seeded(0):
+            untrained = nets.build(encoder.config()).to(devices.pick(device))
+        report["controls"] = {
+            "chance": 1 / len(known.classes),
+            "pixels": vote(lambda images: room.pixels(images.to(devices.pick(device)))),
+            "pixels_probe": curve(room.label_efficiency(room.pixels, splits, per_class, seeds)),
+            "random": curve(room.label_efficiency(untrained, splits, per_class, seeds)),
+            "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, device=device)),
+        }
+    report["seconds"] = time.perf_counter() - start
+    print(_table(report))
+    if as_json:
+        print(json.dumps(report))
+    return 0
+
+
+def scoreboard(
+    data: str = "photodigits",
+    file: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """The course's measured results.
+
+    Args:
+        data: the data set whose rows to show
+        file: another scoreboard than the course's
+        as_json: end with one line of JSON
+    """
+    from sslkit import scoreboard as room
+
+    table = room.load(file or room.FILE)
+    rows = room.find(table, data=data)
+    print(room.render(rows))
+    if as_json:
+        print(json.dumps({"rows": rows, "made_with": table["made_with"]}))
+    return 0
+
+
+def bench(
+    method: str = "simclr",
+    data: str = "photodigits",
+    batch_size: int = 256,
+    steps: int = 30,
+    device: str = "auto",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Two-view images a second of the training loop, its parts, and the ratio to lightly's when it is installed.
+
+    Args:
+        method: the method to time
+        data: the data to time it on
+        batch_size: images a step
+        steps: how many steps to time
+        device: auto, cpu, cuda or mps
+        as_json: end with one line of JSON
+    """
+    from sslkit import bench as room
+
+    report = room.run(method, data, batch_size=batch_size, steps=steps, device=device)
+    print(room.render(report))
+    if as_json:
+        print(json.dumps(report))
+    return 0
+
+
+COMMANDS = {"doctor": doctor, "pretrain": pretrain, "evaluate": evaluate, "scoreboard": scoreboard, "bench": bench}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments[:1] == ["lab"]:  # everything after it belongs to JupyterLab
+            from sslkit import lab
+
+            return lab.main(arguments[1:])
+        return tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="python -m sslkit", description=__doc__, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+        )
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
+    from sslkit.data import load
+
+    extra = {} if size is None else {"size": size}
+    return {split: load(data, split, **extra) for split in wanted}
+
+
+def _net_for(net: str, images) -> dict:
+    """ResNet-18 has a stem for small images, and another for those above 64 px."""
+    return {"small_images": max(images.shape[2:]) <= 64} if net == "resnet18" else {}
+
+
+def _table(report: dict) -> str:
+    """The report of `evaluate` as text: one line a method, one column a number of labels."""
+    controls = report.get("controls", {})
+    lines = {"this encoder": report["probe"]}
+    lines |= {name: controls[key] for name, key in _CONTROL_LINES if key in controls}
+    counts = list(report["probe"])
+    width = max(map(len, lines)) + 2
+    text = [f"linear probe on {report['data']}, {report['draws']} draws of labels, test accuracy"]
+    text.append(" " * width + "".join(f"{c + ' a class':>16}" for c in counts))
+    for name, scores in lines.items():
+        text.append(f"{name:<{width}}" + "".join(f"{scores[c]['mean']:>8.3f} ± {scores[c]['std']:.3f}" for c in counts))
+    if controls:
+        text.append(f"{'chance':<{width}}" + f"{controls['chance']:>8.3f}")
+    text.append(f"kNN on all training labels: {report['knn']:.3f}" + (f" (pixels {controls['pixels']:.3f})" if controls else ""))
+    return "\n".join(text)
+
+
+_CONTROL_LINES = (("supervised from scratch", "supervised"), ("random encoder", "random"), ("raw pixels", "pixels_probe"))

@@ -1,0 +1,80 @@
+"""One split of a data set in memory, and the draw of a few labels from it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels, as one block of tensors.
+
+    Shapes: `images` uint8 (N, C, H, W); `labels` int64 (N,), -1 where there is no label; `sources` int64 (N,).
+    A source is the original that an image was made from: one handwritten digit stands behind several composites.
+    Labels are counted in sources, and intervals are drawn over them. Without composites each image is its own source.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    sources: Tensor
+    name: str
+    split: str
+    hash: str = ""
+    skipped: tuple[str, ...] = ()  # files that could not be read, with the reason
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labelled(self) -> bool:
+        return len(self.classes) > 0
+
+    def to(self, device: torch.device | str) -> Split:
+        return replace(
+            self, images=self.images.to(device), labels=self.labels.to(device), sources=self.sources.to(device)
+        )
+
+    def subset(self, index: Tensor) -> Split:
+        """The images at `index`, in that order."""
+        index = index.to(self.images.device)
+        return replace(self, images=self.images[index], labels=self.labels[index], sources=self.sources[index])
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Twelve hex digits of SHA-256 over the bytes of the tensors, in order."""
+    digest = hashlib.sha256()
+    for t in tensors:
+        digest.update(t.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def draw_labels(split: Split, per_class: int, seed: int) -> Tensor:
+    """Indices (per_class · K,) of a random draw of labelled images: `per_class` different sources of each class.
+
+    One image a source, so that "ten labels a class" means ten distinct originals and not ten copies of one.
+    The same seed gives the same draw on every device. Raises ValueError if a class has too few sources.
+    """
+    if per_class < 1:
+        raise ValueError(f"per_class is {per_class}: at least 1 label a class is needed.")
+    if not split.labelled:
+        raise ValueError(f"{split.name}/{split.split} has no labels: it can be pretrained on, but no labels can be drawn.")
+    generator = torch.Generator().manual_seed(seed)
+    labels, sources = split.labels.cpu(), split.sources.cpu()
+    order = torch.randperm(len(labels), generator=generator)
+    chosen = []
+    for k, name in enumerate(split.classes):
+        seen: set[int] = set()
+        mine = order[labels[order] == k]
+        picked = [i for i in mine.tolist() if not (sources[i].item() in seen or seen.add(sources[i].item()))]
+        if len(picked) < per_class:
+            raise ValueError(
+                f"{per_class} labels a class were asked for, but class {name!r} of {split.name}/{split.split} has only "
+                f"{len(picked)}. Ask for at most {len(picked)}, or use a larger split."
+            )
+        chosen += picked[:per_class]
+    return torch.tensor(chosen)

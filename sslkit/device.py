@@ -1,0 +1,96 @@
+"""Devices, seeds and precision: the only room that asks what machine this is."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+
+import torch
+
+
+def pick(name: str = "auto") -> torch.device:
+    """The device to work on: `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    if name != "auto":
+        try:
+            device = torch.device(name)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device {name!r} cannot be used here ({error}). Use 'auto' or 'cpu'.") from error
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random generator of its own, on the device. Nothing in sslkit draws from torch's global one while training."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed: int):
+    """Initialise parameters from `seed` and leave the global generators as they were."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@functools.cache
+def fast_bf16(kind: str) -> bool:
+    """Whether bf16 arithmetic is the faster one on this kind of device: known on GPUs, measured once on a CPU."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return False
+    return _conv_seconds(torch.bfloat16) < 0.8 * _conv_seconds(torch.float32)
+
+
+def _conv_seconds(dtype: torch.dtype) -> float:
+    """The best of five runs of a small convolution: enough to tell hardware bf16 from an emulation of it."""
+    x = torch.zeros(64, 32, 16, 16, dtype=dtype).to(memory_format=torch.channels_last)
+    weight = torch.zeros(64, 32, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(6):
+            start = time.perf_counter()
+            torch.nn.functional.conv2d(x, weight, padding=1)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The dtype of autocast: `auto` is bf16 where that is faster, else fp32. `fp32` and `bf16` are taken as they are."""
+    if wanted not in ("auto", "fp32", "bf16"):
+        raise ValueError(f"precision is {wanted!r}; expected 'auto', 'fp32' or 'bf16'.")
+    bf16 = wanted == "bf16" or (wanted == "auto" and fast_bf16(device.type))
+    return torch.bfloat16 if bf16 else torch.float32
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read afterwards has seen the work. Nothing to do on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def flag(name: str) -> bool:
+    """Whether an environment variable is set to something other than 0."""
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+def fast() -> bool:
+    """SSLKIT_FAST=1 shortens training for a smoke run, and nothing else."""
+    return flag("SSLKIT_FAST")
+
+
+def describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} (cuda)"
+    return f"{device.type}, {torch.get_num_threads()} threads"

@@ -1,0 +1,297 @@
+"""Frozen encoder -> numbers: features, kNN, the linear probe, how many labels it needs, the controls, and collapse.
+
+Nothing here moves a parameter of an encoder that it is given. Choices (which block, how much shrinkage) are made on
+the validation split; the test split is read once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslkit import device as devices
+from sslkit import methods, nets, train
+from sslkit.augment import STRONG, Augment, to_float
+from sslkit.data import Split, draw_labels
+
+LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the course
+SHRINKAGE = (1e-3, 1e-2, 1e-1)  # what the probe may choose from
+COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself
+SUPERVISED = train.TrainConfig(steps=600, batch_size=256, lr=3e-3, weight_decay=0.05, progress=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- features
+
+
+@torch.inference_mode()
+def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> list[Tensor]:
+    """What every block of the encoder says about the images: one (N, D_b) for each block, the mean over its map.
+
+    Computed on the encoder's device, in eval mode; the encoder is left in the mode that it was in.
+    """
+    device, mode = next(encoder.parameters()).device, encoder.training
+    encoder.eval()
+    parts = []
+    for chunk in images.split(batch_size):
+        x = to_float(chunk.to(device)).contiguous(memory_format=torch.channels_last)
+        parts.append([nets.pooled(f.float()) for f in encoder.features(x)])
+    encoder.train(mode)
+    return [torch.cat(block) for block in zip(*parts, strict=True)]
+
+
+def embed(encoder: nn.Module, images: Tensor, block: int = -1) -> Tensor:
+    """Embeddings (N, D) from one block, by default the last."""
+    return features(encoder, images)[block]
+
+
+def pixels(images: Tensor) -> list[Tensor]:
+    """The images themselves as features: the control with no encoder at all. One "block", (N, C·H·W)."""
+    return [to_float(images).flatten(1)]
+
+
+def collapse(z: Tensor) -> dict[str, float]:
+    """Has the embedding collapsed? `std` and `effective_rank` of z (N, D), rows scaled to length one first.
+
+        std  = mean over the D coordinates of their standard deviation, times √D: about 1 if spread evenly, 0 if collapsed
+        rank = exp(−Σ p_i ln p_i),  p_i = s_i / Σ s: from 1 to D, how many directions are in use
+
+    Symbols: s -> singular values of the centred z.
+    Ref:     Chen, He 2021, "SimSiam", Sec. 4.1 (std); Roy, Vetterli 2007, "The effective rank", Sec. 2 (rank).
+    """
+    z = F.normalize(z.float(), dim=1)
+    z = z - z.mean(dim=0)
+    s = torch.linalg.svdvals(z)
+    p = s / s.sum().clamp(min=1e-12)
+    entropy = -(p * p.clamp(min=1e-12).log()).sum()
+    std = z.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5
+    return {"std": std.item(), "effective_rank": entropy.exp().item() if s.sum() > 1e-6 else 1.0}
+
+
+# ------------------------------------------------------------------------------------------------------- classifiers
+
+
+def knn(train_z: Tensor, train_y: Tensor, test_z: Tensor, k: int = 20, temperature: float = 0.1) -> Tensor:
+    """Predict each test row's class by a vote of its k most similar training rows.
+
+        score_c = Σ over neighbours j of class c of exp(cos(z, z_j) / τ)
+
+    Shapes: train_z (N, D), train_y (N,), test_z (M, D) -> int64 (M,).
+    Ref:    Wu, Xiong, Yu, Lin 2018, "Unsupervised feature learning via instance discrimination", Sec. 3.4.
+    """
+    if k > len(train_z):
+        raise ValueError(f"k is {k}, but there are only {len(train_z)} training rows to be neighbours. Use a smaller k.")
+    train_z, test_z = F.normalize(train_z.float(), dim=1), F.normalize(test_z.float(), dim=1)
+    classes = int(train_y.max()) + 1
+    votes = []
+    for chunk in test_z.split(1024):
+        similarity, neighbour = (chunk @ train_z.T).topk(k, dim=1)  # (m, k) each
+        weight = (similarity / temperature).exp()
+        votes.append(weight.new_zeros(len(chunk), classes).scatter_add_(1, train_y[neighbour], weight).argmax(dim=1))
+    return torch.cat(votes)
+
+
+class Probe(nn.Module):
+    """Multinomial logistic regression on frozen features, each coordinate standardised first.
+
+        min over W, b of  −mean_i log softmax(W x_i + b)[y_i] + λ ‖W‖²
+
+    The same minimum as scikit-learn's LogisticRegression with C = 1 / (2 λ N), found by L-BFGS on the features' device.
+
+    Shapes: x (N, D), y int64 (N,) -> calling it on (M, D) gives logits (M, K).
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, classes: int, shrinkage: float = 1e-2, steps: int = 200):
+        super().__init__()
+        if len(x) != len(y):
+            raise ValueError(f"there are {len(x)} rows of features but {len(y)} labels; expected one label a row.")
+        x = x.float()
+        self.mean, self.std = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6)
+        weight = torch.zeros(x.shape[1], classes, device=x.device, requires_grad=True)
+        bias = torch.zeros(classes, device=x.device, requires_grad=True)
+        x = (x - self.mean) / self.std
+        solver = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
+
+        def objective() -> Tensor:
+            solver.zero_grad()
+            value = F.cross_entropy(x @ weight + bias, y) + shrinkage * weight.square().sum()
+            value.backward()
+            return value
+
+        with torch.enable_grad():
+            solver.step(objective)
+        self.weight, self.bias = weight.detach(), bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.float() - self.mean) / self.std @ self.weight + self.bias
+
+
+# ---------------------------------------------------------------------------------------------------------- accuracy
+
+
+@dataclass
+class Score:
+    """Which test images several runs got right. A run is one draw of labels (and one pretraining seed).
+
+    Shapes: `correct` bool (R, N) for R runs; `sources` int64 (N,): the handwriting behind each test image.
+    """
+
+    correct: np.ndarray
+    sources: np.ndarray
+    block: int | None = None
+    shrinkage: float | None = None
+
+    @property
+    def runs(self) -> np.ndarray:
+        """The accuracy of each run (R,)."""
+        return self.correct.mean(axis=1)
+
+    @property
+    def mean(self) -> float:
+        return float(self.correct.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over the runs; 0 for a single one."""
+        return float(self.runs.std(ddof=1)) if len(self.runs) > 1 else 0.0
+
+    def interval(self, other: Score | None = None, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+        """A 95 % interval of the mean, or of the paired difference to `other`, from a bootstrap over test sources.
+
+        The images made from one handwriting are kept together, since they are not independent.
+        """
+        per_image = self.correct.mean(axis=0)
+        if other is not None:
+            if not np.array_equal(self.sources, other.sources):
+                raise ValueError("the two scores are of different test images; a paired difference needs the same ones.")
+            per_image = per_image - other.correct.mean(axis=0)
+        _, source = np.unique(self.sources, return_inverse=True)
+        total, count = np.bincount(source, per_image), np.bincount(source).astype(float)
+        weights = np.random.RandomState(seed).multinomial(len(count), np.full(len(count), 1 / len(count)), size=draws)
+        low, high = np.percentile((weights @ total) / (weights @ count), [2.5, 97.5])
+        return float(low), float(high)
+
+    def json(self) -> dict:
+        low, high = self.interval()
+        row = {"mean": self.mean, "std": self.std, "low": low, "high": high, "runs": len(self.correct)}
+        return row | ({} if self.block is None else {"block": self.block, "shrinkage": self.shrinkage})
+
+    @staticmethod
+    def pool(scores: Sequence[Score]) -> Score:
+        """The runs of several scores (one for each pretraining seed) as one score."""
+        first = scores[0]
+        return Score(np.concatenate([s.correct for s in scores]), first.sources, first.block, first.shrinkage)
+
+
+Featurizer = Callable[[Tensor], list[Tensor]]
+
+
+def label_efficiency(
+    encoder: nn.Module | Featurizer,
+    splits: dict[str, Split],
+    per_class: Iterable[int] = LABELS,
+    draws: int = 10,
+    augment: Augment | None = STRONG,
+    copies: int = COPIES,
+) -> dict[int, Score]:
+    """Test accuracy of a linear probe on frozen features, for each number of labels a class.
+
+    `encoder` is an encoder, or a function images -> [features of each block], such as `pixels`. `splits` holds "train",
+    "val" and "test". For each number of labels: `draws` draws of labelled training images, each image with `copies`
+    augmented copies of it; the block and the shrinkage with the highest mean accuracy on val; then the test split, once.
+    """
+    extract = (lambda images: features(encoder, images)) if isinstance(encoder, nn.Module) else encoder
+    known, val, test = splits["train"], splits["val"], splits["test"]
+    val_x = extract(val.images)
+    val_y = val.labels.to(val_x[0].device)
+    choices = [(block, shrinkage) for block in range(len(val_x)) for shrinkage in SHRINKAGE]
+    scores, test_x = {}, None
+    for count in per_class:
+        labelled = [_labelled(extract, known, count, seed, augment, copies) for seed in range(draws)]
+        tuning = labelled[:3]  # three draws are enough to choose by
+        accuracy = [np.mean([_accuracy(_fit(x, y, c, known), val_x[c[0]], val_y) for x, y in tuning]) for c in choices]
+        block, shrinkage = choices[int(np.argmax(accuracy))]
+        test_x = test_x or extract(test.images)
+        test_y = test.labels.to(test_x[0].device)
+        probes = (_fit(x, y, (block, shrinkage), known) for x, y in labelled)
+        correct = np.stack([(p(test_x[block]).argmax(dim=1) == test_y).cpu().numpy() for p in probes])
+        scores[count] = Score(correct, test.sources.cpu().numpy(), block, shrinkage)
+    return scores
+
+
+def _labelled(extract, known: Split, count: int, seed: int, augment: Augment | None, copies: int):
+    """The features of one draw of labelled images, with their augmented copies, and their labels."""
+    index = draw_labels(known, count, seed)
+    images, labels = known.images[index], known.labels[index]
+    if augment is not None and copies:
+        generator = devices.generator(seed, images.device)
+        images = torch.cat([to_float(images), *(augment(images, generator) for _ in range(copies))])
+        labels = labels.repeat(copies + 1)
+    x = extract(images)
+    return x, labels.to(x[0].device)
+
+
+def _fit(x: list[Tensor], y: Tensor, choice: tuple[int, float], known: Split) -> Probe:
+    block, shrinkage = choice
+    return Probe(x[block], y, len(known.classes), shrinkage)
+
+
+def _accuracy(probe: nn.Module, x: Tensor, y: Tensor) -> float:
+    return (probe(x).argmax(dim=1) == y).float().mean().item()
+
+
+# ----------------------------------------------------------------------------------------------------------- controls
+
+
+def supervised(
+    net: dict,
+    splits: dict[str, Split],
+    per_class: Iterable[int] = LABELS,
+    draws: int = 10,
+    augment: Augment = STRONG,
+    config: train.TrainConfig = SUPERVISED,
+    device: torch.device | str = "auto",
+) -> dict[int, Score]:
+    """The control that matters: the same encoder from scratch on the same labels, with the same strong augmentation.
+
+    `net` is `encoder.config()`. Each draw has its own labels, initial parameters and views.
+    """
+    test = splits["test"]
+    scores = {}
+    for count in per_class:
+        correct = [
+            _correct(train_supervised(net, splits["train"], count, seed, augment, config, device), test)
+            for seed in range(draws)
+        ]
+        scores[count] = Score(np.stack(correct), test.sources.cpu().numpy())
+    return scores
+
+
+def train_supervised(
+    net: dict,
+    known: Split,
+    per_class: int,
+    seed: int,
+    augment: Augment = STRONG,
+    config: train.TrainConfig = SUPERVISED,
+    device: torch.device | str = "auto",
+) -> nn.Module:
+    """Train encoder and classifier from scratch on one draw of labels; returns the `Supervised` method."""
+    index = draw_labels(known, per_class, seed)
+    index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
+    with devices.seeded(seed):
+        method = methods.Supervised(nets.build(net), len(known.classes), augment)
+    config = train.replace(config, seed=seed)
+    train.fit(method, (known.images[index], known.labels[index]), config, device=device)
+    return method
+
+
+@torch.inference_mode()
+def _correct(method: nn.Module, test: Split) -> np.ndarray:
+    device = next(method.parameters()).device
+    logits = torch.cat([method.head(method.encoder(to_float(x.to(device)))) for x in test.images.split(512)])
+    return (logits.argmax(dim=1).cpu() == test.labels.cpu()).numpy()

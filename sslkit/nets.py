@@ -1,0 +1,143 @@
+"""Encoders and heads: parameters without a loss.
+
+An encoder maps images (N, C, H, W), float in [0, 1], to embeddings (N, D). It is a list of `blocks`, so that its
+early layers can be looked at, probed and copied; normalisation is its first layer, so that nobody can forget it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslkit import names
+
+
+class Normalize(nn.Module):
+    """[0, 1] -> about zero mean and unit spread. The same for every data set, so that a checkpoint needs no statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - 0.5) / 0.25
+
+
+class ConvNet(nn.Module):
+    """The course's encoder: blocks of 3×3 convolution, batch norm, ReLU and (but for the last) 2×2 max-pooling.
+
+    Shapes: (N, C, H, W) -> (N, D) with D = widths[-1]; H and W at least 2^(len(widths) − 1), 28 to 224 are usual.
+    """
+
+    def __init__(self, channels: int = 3, widths: tuple[int, ...] = (16, 32, 64, 128)):
+        super().__init__()
+        self.channels, self.widths, self.dim = channels, tuple(widths), widths[-1]
+        self.normalize = Normalize()
+        last = len(widths) - 1
+        pairs = zip((channels, *widths[:-1]), widths, strict=True)
+        self.blocks = nn.ModuleList(_conv_block(a, b, pool=i < last) for i, (a, b) in enumerate(pairs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pooled(self.features(x)[-1])
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of every block, each (N, D_b, H_b, W_b)."""
+        return _run(self, x)
+
+    def config(self) -> dict:
+        return {"net": "convnet", "channels": self.channels, "widths": list(self.widths)}
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 (He et al. 2016, Table 1) with a stem for small images (a 3×3 convolution, no pooling) up to 64 px.
+
+    Blocks: the stem, then the four stages. Shapes: (N, C, H, W) -> (N, D) with D = 8 · width.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 64, small_images: bool = True):
+        super().__init__()
+        from torchvision.models import resnet18
+
+        self.channels, self.width, self.small_images, self.dim = channels, width, small_images, 8 * width
+        net = resnet18(weights=None)
+        if width != 64:
+            net = _narrow(width)
+        kernel, stride = (3, 1) if small_images else (7, 2)
+        first = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
+        pool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)
+        stem = nn.Sequential(first, net.bn1, nn.ReLU(), pool)
+        self.normalize = Normalize()
+        self.blocks = nn.ModuleList([stem, net.layer1, net.layer2, net.layer3, net.layer4])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pooled(self.features(x)[-1])
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of every block, each (N, D_b, H_b, W_b)."""
+        return _run(self, x)
+
+    def config(self) -> dict:
+        return {"net": "resnet18", "channels": self.channels, "width": self.width, "small_images": self.small_images}
+
+
+NETS = {"convnet": ConvNet, "resnet18": ResNet18}
+
+
+def build(config: dict) -> nn.Module:
+    """The encoder that `encoder.config()` describes, with fresh parameters."""
+    arguments = dict(config)
+    return NETS[names.pick(arguments.pop("net"), NETS, "net")](**arguments)
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers with batch norm and ReLU between them: projectors and predictors. `mlp(128, 256, 64)` has two."""
+    layers: list[nn.Module] = []
+    for a, b in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers += [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def pooled(x: Tensor, side: int = 1) -> Tensor:
+    """(N, D, H, W) -> (N, D · side²): the mean over a side × side grid of cells; side 1 is the mean over the picture."""
+    if side == 1:
+        return x.mean(dim=(2, 3))
+    return F.adaptive_avg_pool2d(x, min(side, x.shape[-1])).flatten(1)
+
+
+def _conv_block(a: int, b: int, pool: bool) -> nn.Sequential:
+    layers = [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.MaxPool2d(2)) if pool else nn.Sequential(*layers)
+
+
+def _run(encoder: nn.Module, x: Tensor) -> list[Tensor]:
+    _check(encoder, x)
+    x = encoder.normalize(x)
+    outputs = []
+    for block in encoder.blocks:
+        x = block(x)
+        outputs.append(x)
+    return outputs
+
+
+def _check(encoder: nn.Module, x: Tensor) -> None:
+    name, smallest = type(encoder).__name__, 2 ** (len(encoder.blocks) - 1)
+    if x.ndim != 4 or x.shape[1] != encoder.channels:
+        raise ValueError(
+            f"{name} was built for {encoder.channels} channels and takes (N, {encoder.channels}, H, W); it got "
+            f"{tuple(x.shape)}. Build it with channels={x.shape[1] if x.ndim == 4 else '…'}, or convert the images."
+        )
+    if not x.is_floating_point():
+        raise ValueError(f"{name} takes float images in [0, 1]; it got {x.dtype}. Use augment.to_float(images).")
+    if min(x.shape[2:]) < smallest:
+        raise ValueError(
+            f"{name} halves an image {len(encoder.blocks) - 1} times, so it takes images of at least "
+            f"{smallest}×{smallest} px; it got {x.shape[2]}×{x.shape[3]}. Resize them, or use fewer blocks."
+        )
+
+
+def _narrow(width: int) -> nn.Module:
+    """torchvision's ResNet-18 with `width` channels in its first stage instead of 64."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    net = ResNet(BasicBlock, [2, 2, 2, 2])
+    net.inplanes, net.bn1 = width, nn.BatchNorm2d(width)
+    for i, stride in enumerate((1, 2, 2, 2)):
+        setattr(net, f"layer{i + 1}", net._make_layer(BasicBlock, width * 2**i, 2, stride=stride))
+    return net

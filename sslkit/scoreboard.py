@@ -1,0 +1,121 @@
+"""The course's growing table: one row a result, in notebooks/scoreboard.json.
+
+    {"rows": [{"method": "simclr", "data": "photodigits", "data_hash": "v1-…", "task": "probe", "budget": "lesson",
+               "labels_per_class": 10, "metric": "accuracy", "mean": 0.78, "std": 0.02, "low": 0.76, "high": 0.80,
+               "pretrain_seeds": 3, "label_draws": 10, "pretrain_seconds": 80.0, "block": 3, "settings": {…}}, …],
+     "made_with": {"sslkit": "0.1.0", "torch": "2.14.1", "device": "cpu, 2 threads"}}
+
+`mean` and `std` are over pretrain_seeds × label_draws runs; `low` and `high` bound a 95 % interval from a bootstrap
+over the test handwritings. `budget` is "lesson" or "long". A row's key is method, data, task, budget, labels_per_class.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+KEY = ("method", "data", "task", "budget", "labels_per_class")
+FIELDS = (
+    *KEY,
+    *("data_hash", "metric", "mean", "std", "low", "high", "pretrain_seeds", "label_draws", "pretrain_seconds"),
+    *("block", "settings"),
+)
+FILE = Path(__file__).parent.parent / "notebooks" / "scoreboard.json"
+
+
+def load(path: str | Path = FILE) -> dict:
+    """The table: {"rows": […], "made_with": {…}}; an empty one if there is no file yet."""
+    path = Path(path)
+    if not path.exists():
+        return {"rows": [], "made_with": {}}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        check(table)
+    except (json.JSONDecodeError, ValueError) as error:
+        raise ValueError(f"{path} is not a scoreboard: {error}. Restore it, or move it away to start an empty one.") from error
+    return table
+
+
+def check(table: dict) -> None:
+    """Raise ValueError if the table does not have the form that is documented above."""
+    if not isinstance(table, dict) or not isinstance(table.get("rows"), list):
+        raise ValueError('expected {"rows": [...], "made_with": {...}}')
+    for i, row in enumerate(table["rows"]):
+        if missing := [f for f in FIELDS if f not in row]:
+            raise ValueError(f"row {i} ({row.get('method', '?')}) lacks {', '.join(missing)}")
+
+
+def add(rows: list[dict], path: str | Path = FILE) -> dict:
+    """Put rows into the table, each in the place of an older row with the same key, and write it atomically."""
+    table = load(path)
+    check({"rows": rows})
+    new = {_key(row): row for row in rows}
+    kept = [row for row in table["rows"] if _key(row) not in new]
+    table = {"rows": sorted([*kept, *new.values()], key=lambda r: tuple(map(str, _key(r)))), "made_with": _made_with()}
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(table, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+    os.replace(temporary, path)
+    return table
+
+
+def row(scores: dict, **where) -> list[dict]:
+    """Rows from the scores of `evaluate.label_efficiency`: one for each number of labels.
+
+    `where` gives what the scores do not know: method, data, data_hash, task, budget, pretrain_seeds, label_draws,
+    pretrain_seconds, settings.
+    """
+    made = []
+    for count, score in scores.items():
+        low, high = score.interval()
+        figures = {"mean": score.mean, "std": score.std, "low": low, "high": high}
+        figures = {key: round(value, 4) for key, value in figures.items()}
+        made.append({**where, "labels_per_class": count, "metric": "accuracy", **figures, "block": score.block})
+    return made
+
+
+def find(table: dict, **where) -> list[dict]:
+    """The rows that agree with every name given: find(table, data="photodigits", labels_per_class=10)."""
+    return [row for row in table["rows"] if all(row.get(key) == value for key, value in where.items())]
+
+
+def render(rows: list[dict]) -> str:
+    """The rows as a text table, one line a method and budget, one column a number of labels: mean ± std."""
+    if not rows:
+        return "no rows yet"
+    counts = sorted({r["labels_per_class"] for r in rows})
+    lines: dict[tuple, dict] = {}
+    for r in rows:
+        lines.setdefault((r["data"], r["method"], r["task"], r["budget"]), {})[r["labels_per_class"]] = r
+    at = 10 if 10 in counts else counts[0]
+    best_last = sorted(lines, key=lambda key: lines[key].get(at, {"mean": 0})["mean"])
+    head = f"{'method':<22}{'budget':<8}" + "".join(f"{f'{c} a class':>16}" for c in counts)
+    body = []
+    for key in best_last:
+        cells = (lines[key].get(c) for c in counts)
+        text = "".join(f"{'–' if r is None else _mean(r):>16}" for r in cells)
+        body.append(f"{key[1]:<22}{key[3]:<8}{text}")
+    return "\n".join([head, "-" * len(head), *body])
+
+
+def _mean(row: dict) -> str:
+    return f"{row['mean']:.3f} ± {row['std']:.3f}"
+
+
+def _key(row: dict) -> tuple:
+    return tuple(row[name] for name in KEY)
+
+
+def _made_with() -> dict:
+    import torch
+
+    from sslkit import __version__
+    from sslkit import device as devices
+
+    versions = {"sslkit": __version__, "python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
+    return versions | {"device": devices.describe(devices.pick())}

@@ -1,0 +1,216 @@
+"""TrainConfig and fit: one loop for every method of the course."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sslkit import device as devices
+
+Callback = Callable[[nn.Module, dict], object]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. A run is fixed by this, the data, and the method's initial parameters."""
+
+    epochs: int = 20  # passes over the data
+    steps: int = 0  # if not 0: this many batches instead of whole epochs
+    batch_size: int = 256  # images a step
+    lr: float = 3e-3  # AdamW's highest learning rate
+    weight_decay: float = 1e-2  # on weight matrices and filters only, not on biases or batch norm
+    warmup: float = 0.05  # share of the run in which the rate rises from 0
+    clip: float = 0.0  # largest norm of the gradient; 0 leaves it alone
+    precision: str = "auto"  # auto, fp32 or bf16
+    patience: int = 0  # stop after this many epochs without a better validation loss; 0 never stops
+    min_gain: float = 0.01  # what counts as better: lower by this share of the best so far
+    seed: int = 0  # of the order of the data and of the views
+    progress: bool = True  # a bar with the loss, images a second and the time left
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a positive number.")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup}; expected a share of the run, 0 <= warmup < 1.")
+
+    def shortened(self, epochs: int = 1, steps: int = 20) -> TrainConfig:
+        """The same run, cut short: for a smoke test."""
+        return replace(self, epochs=min(self.epochs, epochs), steps=min(self.steps, steps))
+
+
+@dataclass
+class Result:
+    """What a run left behind. `history` has one record an epoch: {"epoch", "loss", …, "validation_loss", "seconds"}."""
+
+    history: list[dict] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    interrupted: bool = False
+    stopped: str = ""  # why it ended before its last step: "", "interrupt", "plateau", "callback"
+
+    def summary(self) -> str:
+        last = ", ".join(f"{k} {v:.3f}" for k, v in self.history[-1].items() if k not in ("epoch", "seconds"))
+        early = f", stopped early by {self.stopped}" if self.stopped else ""
+        return f"{self.steps} steps in {self.seconds:.0f} s ({self.images_per_second:.0f} images/s): {last}{early}"
+
+
+def fit(
+    method: nn.Module,
+    data: Tensor | Sequence[Tensor],
+    config: TrainConfig | None = None,
+    *,
+    validation: Tensor | Sequence[Tensor] | None = None,
+    callbacks: Iterable[Callback] = (),
+    device: torch.device | str = "auto",
+) -> Result:
+    """Train `method` on `data`, in place.
+
+    `data` is a uint8 tensor (N, C, H, W), or several tensors with N rows each, for a method whose batch is a tuple;
+    small data goes to the device as a whole. `validation`, in the same form, is measured after every epoch, always on
+    the same views. A callback is called after every epoch as `callback(method, record)`; what it returns is ignored
+    unless it is true, which ends the run. Ctrl-C (or Jupyter's Interrupt) ends it too, and keeps what was learned.
+
+    Raises ValueError if a batch is larger than the data, and FloatingPointError if the loss is no longer a number; the
+    method then holds the parameters of the last epoch that was sound.
+    """
+    config = config or TrainConfig()
+    tensors, single = ((data,), True) if isinstance(data, Tensor) else (tuple(data), False)
+    n, size = len(tensors[0]), config.batch_size
+    if n < size:
+        raise ValueError(f"batch_size is {size}, but there are only {n} images. Use batch_size={n} or less, or more data.")
+    device = devices.pick(device) if isinstance(device, str) else device
+    tensors = tuple(t.to(device) for t in tensors)
+    method.to(device, memory_format=torch.channels_last).train()
+    dtype = devices.precision(config.precision, device)
+    optimizer = make_optimizer(method, config)
+    per_epoch = n // size
+    total = config.steps or config.epochs * per_epoch
+    order, views = devices.generator(config.seed, device), devices.generator(config.seed + 1, device)
+    plateau, result = Plateau(config.patience, config.min_gain), Result()
+    sound = _snapshot(method)
+    bar = tqdm(total=total, disable=not config.progress, unit="step", mininterval=0.5, leave=False)
+    start = time.perf_counter()
+
+    try:
+        while result.steps < total and not result.stopped:
+            sums: dict[str, Tensor] = {}
+            steps = min(per_epoch, total - result.steps)
+            shuffled = torch.randperm(n, generator=order, device=device)
+            for index in shuffled[: steps * size].split(size):
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr * cosine(result.steps, total, config.warmup)
+                batch = tuple(t[index] for t in tensors)
+                with devices.autocast(device, dtype):
+                    out = method(batch[0] if single else batch, views)
+                optimizer.zero_grad(set_to_none=True)
+                out["loss"].backward()
+                if config.clip:
+                    nn.utils.clip_grad_norm_(method.parameters(), config.clip)
+                optimizer.step()
+                result.steps += 1
+                if hasattr(method, "after_step"):
+                    method.after_step(result.steps / total)
+                for key, value in out.items():
+                    sums[key] = sums.get(key, 0) + value.detach()
+                bar.update()
+
+            record = {"epoch": len(result.history) + 1, **{k: float(v) / steps for k, v in sums.items()}}
+            if not math.isfinite(record["loss"]):
+                method.load_state_dict(sound)
+                raise FloatingPointError(_not_finite(record, result, config))
+            sound = _snapshot(method)
+            if validation is not None:
+                record["validation_loss"] = validate(method, validation, config, device)
+            record["seconds"] = time.perf_counter() - start
+            result.history.append(record)
+            speed = result.steps * size / record["seconds"]
+            bar.set_postfix_str(f"loss {record['loss']:.3f}, {speed:.0f} images/s")
+            if plateau.step(record.get("validation_loss", record["loss"])):
+                result.stopped = "plateau"
+            if any([callback(method, record) for callback in callbacks]):
+                result.stopped = "callback"
+    except KeyboardInterrupt:
+        if devices.flag("SSLKIT_STRICT_INTERRUPT"):
+            raise
+        result.stopped, result.interrupted = "interrupt", True
+    finally:
+        bar.close()
+        method.eval()
+
+    devices.synchronize(device)
+    result.seconds = time.perf_counter() - start
+    result.images_per_second = result.steps * size / max(result.seconds, 1e-9)
+    return result
+
+
+def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only."""
+    parameters = [p for p in method.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError(f"{type(method).__name__} has nothing to train: every parameter is frozen. Unfreeze some layers.")
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, fused=fused)
+
+
+def cosine(step: int, total: int, warmup: float) -> float:
+    """The learning rate as a share of its highest: a straight rise, then half a cosine down to 0.
+
+    Ref: Loshchilov, Hutter 2017, "SGDR", Eq. 5; warm-up as in Goyal et al. 2017, Sec. 2.2.
+    """
+    rise = warmup * total
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))
+
+
+class Plateau:
+    """Has it stopped learning? `step(value)` is true once `patience` values in a row were not lower than the best by
+    more than `min_gain` of it. With patience 0 it never is."""
+
+    def __init__(self, patience: int, min_gain: float = 0.01):
+        self.patience, self.min_gain, self.best, self.waited = patience, min_gain, math.inf, 0
+
+    def step(self, value: float) -> bool:
+        if value < self.best - self.min_gain * abs(self.best) or math.isinf(self.best):
+            self.best, self.waited = value, 0
+        else:
+            self.waited += 1
+        return bool(self.patience) and self.waited >= self.patience
+
+
+@torch.no_grad()
+def validate(method: nn.Module, data: Tensor | Sequence[Tensor], config: TrainConfig, device: torch.device) -> float:
+    """The method's mean loss on `data`, in eval mode, with the same views every time."""
+    tensors, single = ((data,), True) if isinstance(data, Tensor) else (tuple(data), False)
+    views, size = devices.generator(config.seed + 2, device), min(config.batch_size, len(tensors[0]))
+    method.eval()
+    losses = []
+    for start in range(0, len(tensors[0]) - size + 1, size):
+        batch = tuple(t[start : start + size].to(device) for t in tensors)
+        losses.append(method(batch[0] if single else batch, views)["loss"])
+    method.train()
+    return torch.stack(losses).mean().item()
+
+
+def _snapshot(method: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in method.state_dict().items()}
+
+
+def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
+    kept = f"of epoch {record['epoch'] - 1}" if record["epoch"] > 1 else "that it started with"
+    return (
+        f"the loss became {record['loss']} in epoch {record['epoch']} (step {result.steps} at the latest). "
+        f"The method holds the parameters {kept}. Try a lower lr (it was {config.lr}), clip=1.0, or precision='fp32'."
+    )

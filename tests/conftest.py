@@ -1,0 +1,29 @@
+"""For all tests: each device, a few threads, none of the caller's settings. (For nbval: notebooks/conftest.py.)"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Before torch is imported. More threads than this make small tensors slower, not faster.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees the same whether or not the shell that started it shortens lessons or grades answers."""
+    for name in ("SSLKIT_FAST", "SSLKIT_STRICT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[object]:
+    """The CPU always; a CUDA device too where there is one."""
+    import torch
+
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    yield torch.device(request.param)
