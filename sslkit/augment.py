@@ -97,9 +97,15 @@ class Augment:
 
     def apply(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
         """The views that the draws describe: geometry, then blur, colour, noise and cutout. Nothing here is random."""
-        x = to_float(images)
-        if self.scale != (1.0, 1.0) or self.ratio != (1.0, 1.0) or self.rotate or self.flip:
-            x = warp(x, affine_matrix(draws))
+        # Under autocast the sampling grid would have 8 bits: off by half a pixel at 224 px, and no faster.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._apply(to_float(images), draws)
+
+    def _apply(self, x: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        if self.scale != (1.0, 1.0) or self.ratio != (1.0, 1.0) or self.rotate:
+            x = warp(x, affine_matrix(draws, aspect=x.shape[2] / x.shape[3]))
+        elif self.flip:  # nothing to interpolate
+            x = torch.where(draws["flip"][:, None, None, None], x.flip(3), x)
         if self.blur:
             x = blur(x, torch.where(draws["blur"], draws["sigma"], 0.0))
         if self.brightness or self.contrast or self.saturation or self.hue or self.grey or self.invert:
@@ -119,17 +125,20 @@ class Augment:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 0 … 255 becomes float 0 … 1; a float tensor is left as it is."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
+    """uint8 0 … 255 becomes float32 0 … 1; a float tensor, already in 0 … 1, becomes float32."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images.float()
 
 
-def affine_matrix(draws: dict[str, Tensor]) -> Tensor:
-    """(N, 2, 3): where each output pixel is read, in coordinates that run from −1 to 1 over the image."""
+def affine_matrix(draws: dict[str, Tensor], aspect: float = 1.0) -> Tensor:
+    """(N, 2, 3): where each output pixel is read, in coordinates that run from −1 to 1 over the image.
+
+    `aspect` is the images' height / width: a turn of an oblong picture must not shear it.
+    """
     sign = torch.where(draws["flip"], -1.0, 1.0)
     cos, sin = draws["angle"].cos(), draws["angle"].sin()
     width, height = draws["width"], draws["height"]
-    top = torch.stack([width * cos * sign, -width * sin, (1 - width) * draws["x"]], dim=1)
-    bottom = torch.stack([height * sin * sign, height * cos, (1 - height) * draws["y"]], dim=1)
+    top = torch.stack([width * cos * sign, -width * sin * aspect, (1 - width) * draws["x"]], dim=1)
+    bottom = torch.stack([height * sin * sign / aspect, height * cos, (1 - height) * draws["y"]], dim=1)
     return torch.stack([top, bottom], dim=1)
 
 
@@ -166,7 +175,7 @@ def recolour(x: Tensor, draws: dict[str, Tensor]) -> Tensor:
 
 
 def hue_matrix(angle: Tensor) -> Tensor:
-    """(N, 3, 3): a turn of colour space about its grey axis (1, 1, 1), by Rodrigues' formula R = I + sin·K + (1 − cos)·K²."""
+    """(N, 3, 3): a turn of colour about the grey axis (1, 1, 1); Rodrigues' formula, R = I + sin·K + (1 − cos)·K²."""
     k = 3**-0.5
     axis = torch.tensor([[0.0, -k, k], [k, 0.0, -k], [-k, k, 0.0]], device=angle.device)
     sin, cos = angle.sin()[:, None, None], angle.cos()[:, None, None]
@@ -174,36 +183,46 @@ def hue_matrix(angle: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, sigma: Tensor, radius: int = 2) -> Tensor:
-    """Gaussian blur with a width of its own for every sample (σ in pixels; 0 leaves it alone), first rows, then columns."""
+    """Gaussian blur, each sample with its own width σ in pixels; 0 leaves it alone. First along rows, then columns."""
     n, c, h, w = x.shape
     distance = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
     kernel = torch.softmax(-(distance**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2), dim=1)  # (N, 2r + 1)
     kernel = kernel.repeat_interleave(c, dim=0)  # one for each channel of each sample
-    y = F.pad(x, (radius,) * 4, mode="reflect").view(1, n * c, h + 2 * radius, w + 2 * radius)
+    y = F.pad(x, (radius,) * 4, mode="reflect").reshape(1, n * c, h + 2 * radius, w + 2 * radius)
     y = F.conv2d(y, kernel[:, None, None, :], groups=n * c)
-    return F.conv2d(y, kernel[:, None, :, None], groups=n * c).view(n, c, h, w)
+    return F.conv2d(y, kernel[:, None, :, None], groups=n * c).reshape(n, c, h, w)
 
 
 def add_noise(x: Tensor, strength: Tensor, seed: Tensor) -> Tensor:
-    """Gaussian noise of standard deviation `strength` (N,), clipped to [0, 1]; the draws of the batch fix it."""
-    generator = torch.Generator(x.device).manual_seed(int(seed[0]))
-    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    """Gaussian noise of standard deviation `strength` (N,), clipped to [0, 1]; each sample's seed fixes its own."""
+    generator = torch.Generator(x.device)
+    rows = [torch.randn(x.shape[1:], generator=generator.manual_seed(s), device=x.device) for s in seed.tolist()]
+    noise = torch.stack(rows)
     return (x + strength[:, None, None, None] * noise).clamp_(0, 1)
 
 
 def cut_out(x: Tensor, centre_x: Tensor, centre_y: Tensor, side: float) -> Tensor:
     """A grey square over each image, with its centre at (centre_x, centre_y) in −1 … 1."""
-    across = torch.linspace(-1, 1, x.shape[3], device=x.device)
-    down = torch.linspace(-1, 1, x.shape[2], device=x.device)
+    across = (2 * torch.arange(x.shape[3], device=x.device) + 1) / x.shape[3] - 1  # the middle of each pixel
+    down = (2 * torch.arange(x.shape[2], device=x.device) + 1) / x.shape[2] - 1
     hit_x = (across - centre_x[:, None]).abs() < side  # (N, W)
     hit_y = (down - centre_y[:, None]).abs() < side  # (N, H)
     return torch.where((hit_y[:, :, None] & hit_x[:, None, :])[:, None], 0.5, x)
 
 
-# The course's two settings. Digits must not be mirrored: `flip` is for photographs.
+# The course's two settings, for its own images: digits that may be dark on light or light on dark, and that a mirror
+# would turn into something else. Photographs want `flip=0.5` and no negative: see recipes.augment_for.
 WEAK = Augment(scale=(0.8, 1.0), brightness=0.2, contrast=0.2)
 STRONG = Augment(
-    scale=(0.4, 1.0), ratio=(0.8, 1.25), rotate=15, brightness=0.5, contrast=0.5, saturation=0.8, hue=0.5, grey=0.2
+    scale=(0.5, 1.0),
+    ratio=(0.8, 1.25),
+    rotate=15,
+    brightness=0.5,
+    contrast=0.5,
+    saturation=0.8,
+    hue=0.5,
+    grey=0.2,
+    invert=0.5,
 )
 
 

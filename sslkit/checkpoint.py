@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from sslkit import __version__, methods, nets
 
@@ -19,7 +17,7 @@ _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
 
 def save(
     path: str | Path,
-    method: nn.Module,
+    method: methods.Method,
     *,
     name: str,
     data: str,
@@ -52,17 +50,20 @@ def save(
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = path.parent / f".{path.name}.{os.getpid()}.part"  # not mkstemp, whose files only the owner can read
+        file = temporary.open("wb")
     except OSError as error:
-        raise OSError(f"cannot write to {path.parent.absolute()} ({error.strerror}). Choose another place with --out.") from error
+        raise OSError(
+            f"cannot write to {path.parent.absolute()} ({error.strerror}). Choose another place with --out."
+        ) from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return path
 
@@ -73,7 +74,9 @@ def load(path: str | Path) -> dict:
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.pt")) if path.parent.is_dir() else []
         beside = f" Beside it there are: {', '.join(near[:5])}." if near else ""
-        raise FileNotFoundError(f"no checkpoint at {path}.{beside} Make one: python -m sslkit pretrain simclr --out FILE.pt")
+        raise FileNotFoundError(
+            f"no checkpoint at {path}.{beside} Make one: python -m sslkit pretrain simclr --out FILE.pt"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -83,16 +86,20 @@ def load(path: str | Path) -> dict:
             reason = "it is not a PyTorch file, or one that was cut off"
         raise ValueError(f"{path} cannot be loaded: {reason}. {_EXPECTED}") from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} cannot be loaded: it is truncated or damaged ({_first_line(error)}). {_EXPECTED}") from error
+        raise ValueError(
+            f"{path} cannot be loaded: it is truncated or damaged ({_first_line(error)}). {_EXPECTED}"
+        ) from error
     if not isinstance(content, dict) or not _KEYS <= content.keys():
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path} is a PyTorch file, but not an sslkit checkpoint (it holds {found}). {_EXPECTED}")
     if content["format"] != FORMAT:
-        raise ValueError(f"{path} has checkpoint format {content['format']}; this sslkit reads {FORMAT}. Update sslkit.")
+        raise ValueError(
+            f"{path} has checkpoint format {content['format']}; this sslkit reads {FORMAT}. Update sslkit."
+        )
     return content
 
 
-def load_encoder(path: str | Path) -> nn.Module:
+def load_encoder(path: str | Path) -> nets.Encoder:
     """The encoder of a checkpoint, ready to evaluate."""
     content = load(path)
     encoder = nets.build(content["net"])
@@ -100,7 +107,7 @@ def load_encoder(path: str | Path) -> nn.Module:
     return encoder.eval()
 
 
-def load_method(path: str | Path) -> nn.Module:
+def load_method(path: str | Path) -> methods.Method:
     """The whole method of a checkpoint: encoder, head and all."""
     content = load(path)
     method = methods.build(content["method"], nets.build(content["net"]))

@@ -1,17 +1,16 @@
-"""python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab. Each has --help; --json ends with one JSON line."""
+"""python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab. --json ends with one line of JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-
-Positional = tyro.conf.Positional
 
 
 def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
@@ -22,7 +21,7 @@ def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
 
 
 def pretrain(
-    method: Positional[str],
+    method: tyro.conf.Positional[str],
     data: str = "photodigits",
     epochs: int | None = None,
     seed: int = 0,
@@ -89,7 +88,7 @@ def pretrain(
 
 
 def evaluate(
-    file: Positional[Path],
+    file: tyro.conf.Positional[Path],
     data: str = "photodigits",
     per_class: tuple[int, ...] = (10,),
     seeds: int = 3,
@@ -118,7 +117,9 @@ def evaluate(
     splits = _splits(data, ("train", "val", "test"), size)
     known, test = splits["train"], splits["test"]
     if len(known.classes) < 2:
-        raise ValueError(f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data.")
+        raise ValueError(
+            f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
+        )
 
     def vote(extract) -> float:
         """kNN among all labelled training images, by the last block."""
@@ -138,7 +139,7 @@ def evaluate(
         report["controls"] = {
             "chance": 1 / len(known.classes),
             "pixels": vote(lambda images: room.pixels(images.to(devices.pick(device)))),
-            "pixels_probe": curve(room.label_efficiency(room.pixels, splits, per_class, seeds)),
+            "pixels_probe": curve(room.label_efficiency(room.pixels, splits, per_class, seeds, augment=None)),
             "random": curve(room.label_efficiency(untrained, splits, per_class, seeds)),
             "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, device=device)),
         }
@@ -198,7 +199,13 @@ def bench(
     return 0
 
 
-COMMANDS = {"doctor": doctor, "pretrain": pretrain, "evaluate": evaluate, "scoreboard": scoreboard, "bench": bench}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "doctor": doctor,
+    "pretrain": pretrain,
+    "evaluate": evaluate,
+    "scoreboard": scoreboard,
+    "bench": bench,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -221,8 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
     from sslkit.data import load
 
-    extra = {} if size is None else {"size": size}
-    return {split: load(data, split, **extra) for split in wanted}
+    return {split: load(data, split, size=size) for split in wanted}
 
 
 def _net_for(net: str, images) -> dict:
@@ -243,8 +249,14 @@ def _table(report: dict) -> str:
         text.append(f"{name:<{width}}" + "".join(f"{scores[c]['mean']:>8.3f} ± {scores[c]['std']:.3f}" for c in counts))
     if controls:
         text.append(f"{'chance':<{width}}" + f"{controls['chance']:>8.3f}")
-    text.append(f"kNN on all training labels: {report['knn']:.3f}" + (f" (pixels {controls['pixels']:.3f})" if controls else ""))
+    text.append(
+        f"kNN on all training labels: {report['knn']:.3f}" + (f" (pixels {controls['pixels']:.3f})" if controls else "")
+    )
     return "\n".join(text)
 
 
-_CONTROL_LINES = (("supervised from scratch", "supervised"), ("random encoder", "random"), ("raw pixels", "pixels_probe"))
+_CONTROL_LINES = (
+    ("supervised from scratch", "supervised"),
+    ("random encoder", "random"),
+    ("raw pixels", "pixels_probe"),
+)

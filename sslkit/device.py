@@ -39,16 +39,22 @@ def seeded(seed: int):
 
 @functools.cache
 def fast_bf16(kind: str) -> bool:
-    """Whether bf16 arithmetic is the faster one on this kind of device: known on GPUs, measured once on a CPU."""
+    """Whether bf16 is the faster arithmetic on this kind of device ("cuda", "cpu", …).
+
+    A CPU is asked what its instructions know, or timed where torch cannot tell: an emulation of bf16 is far slower.
+    """
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind != "cpu":
         return False
+    if hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return _conv_seconds(torch.bfloat16) < 0.8 * _conv_seconds(torch.float32)
 
 
 def _conv_seconds(dtype: torch.dtype) -> float:
-    """The best of five runs of a small convolution: enough to tell hardware bf16 from an emulation of it."""
+    """The best of five runs of a small convolution."""
     x = torch.zeros(64, 32, 16, 16, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.zeros(64, 32, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
     seconds = []
@@ -61,7 +67,7 @@ def _conv_seconds(dtype: torch.dtype) -> float:
 
 
 def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The dtype of autocast: `auto` is bf16 where that is faster, else fp32. `fp32` and `bf16` are taken as they are."""
+    """The dtype of autocast: `auto` is bf16 where that is faster, else fp32; `fp32` and `bf16` are taken as given."""
     if wanted not in ("auto", "fp32", "bf16"):
         raise ValueError(f"precision is {wanted!r}; expected 'auto', 'fp32' or 'bf16'.")
     bf16 = wanted == "bf16" or (wanted == "auto" and fast_bf16(device.type))

@@ -7,7 +7,8 @@ the validation split; the test split is read once, at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,16 +21,16 @@ from sslkit.augment import STRONG, Augment, to_float
 from sslkit.data import Split, draw_labels
 
 LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the course
-SHRINKAGE = (1e-3, 1e-2, 1e-1)  # what the probe may choose from
+SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
 COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself
-SUPERVISED = train.TrainConfig(steps=600, batch_size=256, lr=3e-3, weight_decay=0.05, progress=False)
+SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.05, progress=False)
 
 
 # ---------------------------------------------------------------------------------------------------------- features
 
 
 @torch.inference_mode()
-def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> list[Tensor]:
+def features(encoder: nets.Encoder, images: Tensor, batch_size: int = 512) -> list[Tensor]:
     """What every block of the encoder says about the images: one (N, D_b) for each block, the mean over its map.
 
     Computed on the encoder's device, in eval mode; the encoder is left in the mode that it was in.
@@ -44,7 +45,7 @@ def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> list[
     return [torch.cat(block) for block in zip(*parts, strict=True)]
 
 
-def embed(encoder: nn.Module, images: Tensor, block: int = -1) -> Tensor:
+def embed(encoder: nets.Encoder, images: Tensor, block: int = -1) -> Tensor:
     """Embeddings (N, D) from one block, by default the last."""
     return features(encoder, images)[block]
 
@@ -57,7 +58,7 @@ def pixels(images: Tensor) -> list[Tensor]:
 def collapse(z: Tensor) -> dict[str, float]:
     """Has the embedding collapsed? `std` and `effective_rank` of z (N, D), rows scaled to length one first.
 
-        std  = mean over the D coordinates of their standard deviation, times √D: about 1 if spread evenly, 0 if collapsed
+        std  = mean over the D coordinates of their standard deviation, times √D: 1 if spread evenly, 0 if collapsed
         rank = exp(−Σ p_i ln p_i),  p_i = s_i / Σ s: from 1 to D, how many directions are in use
 
     Symbols: s -> singular values of the centred z.
@@ -84,7 +85,9 @@ def knn(train_z: Tensor, train_y: Tensor, test_z: Tensor, k: int = 20, temperatu
     Ref:    Wu, Xiong, Yu, Lin 2018, "Unsupervised feature learning via instance discrimination", Sec. 3.4.
     """
     if k > len(train_z):
-        raise ValueError(f"k is {k}, but there are only {len(train_z)} training rows to be neighbours. Use a smaller k.")
+        raise ValueError(
+            f"k is {k}, but there are only {len(train_z)} training rows to be neighbours. Use a smaller k."
+        )
     train_z, test_z = F.normalize(train_z.float(), dim=1), F.normalize(test_z.float(), dim=1)
     classes = int(train_y.max()) + 1
     votes = []
@@ -105,15 +108,18 @@ class Probe(nn.Module):
     Shapes: x (N, D), y int64 (N,) -> calling it on (M, D) gives logits (M, K).
     """
 
-    def __init__(self, x: Tensor, y: Tensor, classes: int, shrinkage: float = 1e-2, steps: int = 200):
+    def __init__(self, x: Tensor, y: Tensor, classes: int, shrinkage: float = 1e-2, steps: int = 100):
         super().__init__()
         if len(x) != len(y):
             raise ValueError(f"there are {len(x)} rows of features but {len(y)} labels; expected one label a row.")
         x = x.float()
         self.mean, self.std = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6)
+        x = (x - self.mean) / self.std
+        # More coordinates than rows: the solution lies in the span of the rows, so it is sought there. Same minimum.
+        basis = torch.linalg.qr(x.T).Q if x.shape[1] > x.shape[0] else None  # (D, N), orthonormal
+        x = x if basis is None else x @ basis
         weight = torch.zeros(x.shape[1], classes, device=x.device, requires_grad=True)
         bias = torch.zeros(classes, device=x.device, requires_grad=True)
-        x = (x - self.mean) / self.std
         solver = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
@@ -125,6 +131,8 @@ class Probe(nn.Module):
         with torch.enable_grad():
             solver.step(objective)
         self.weight, self.bias = weight.detach(), bias.detach()
+        if basis is not None:
+            self.weight = basis @ self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.float() - self.mean) / self.std @ self.weight + self.bias
@@ -167,7 +175,9 @@ class Score:
         per_image = self.correct.mean(axis=0)
         if other is not None:
             if not np.array_equal(self.sources, other.sources):
-                raise ValueError("the two scores are of different test images; a paired difference needs the same ones.")
+                raise ValueError(
+                    "the two scores are of different test images; a paired difference needs the same ones."
+                )
             per_image = per_image - other.correct.mean(axis=0)
         _, source = np.unique(self.sources, return_inverse=True)
         total, count = np.bincount(source, per_image), np.bincount(source).astype(float)
@@ -191,7 +201,7 @@ Featurizer = Callable[[Tensor], list[Tensor]]
 
 
 def label_efficiency(
-    encoder: nn.Module | Featurizer,
+    encoder: nets.Encoder | Featurizer,
     splits: dict[str, Split],
     per_class: Iterable[int] = LABELS,
     draws: int = 10,
@@ -202,22 +212,26 @@ def label_efficiency(
 
     `encoder` is an encoder, or a function images -> [features of each block], such as `pixels`. `splits` holds "train",
     "val" and "test". For each number of labels: `draws` draws of labelled training images, each image with `copies`
-    augmented copies of it; the block and the shrinkage with the highest mean accuracy on val; then the test split, once.
+    augmented copies of it; the block with the highest mean accuracy on val (over three draws), then the shrinkage
+    likewise; then the test split, once.
     """
-    extract = (lambda images: features(encoder, images)) if isinstance(encoder, nn.Module) else encoder
+    extract = partial(features, encoder) if isinstance(encoder, nets.Encoder) else encoder
     known, val, test = splits["train"], splits["val"], splits["test"]
     val_x = extract(val.images)
     val_y = val.labels.to(val_x[0].device)
-    choices = [(block, shrinkage) for block in range(len(val_x)) for shrinkage in SHRINKAGE]
     scores, test_x = {}, None
+
+    def val_accuracy(block: int, shrinkage: float, draws: list) -> float:
+        return float(np.mean([_accuracy(_fit(x, y, block, shrinkage, known), val_x[block], val_y) for x, y in draws]))
+
     for count in per_class:
         labelled = [_labelled(extract, known, count, seed, augment, copies) for seed in range(draws)]
-        tuning = labelled[:3]  # three draws are enough to choose by
-        accuracy = [np.mean([_accuracy(_fit(x, y, c, known), val_x[c[0]], val_y) for x, y in tuning]) for c in choices]
-        block, shrinkage = choices[int(np.argmax(accuracy))]
+        few = labelled[:3]  # three draws are enough to choose by
+        block = max(range(len(val_x)), key=lambda b: val_accuracy(b, 1e-2, few) if len(val_x) > 1 else 0)
+        shrinkage = max(SHRINKAGE, key=lambda s: val_accuracy(block, s, few))
         test_x = test_x or extract(test.images)
         test_y = test.labels.to(test_x[0].device)
-        probes = (_fit(x, y, (block, shrinkage), known) for x, y in labelled)
+        probes = (_fit(x, y, block, shrinkage, known) for x, y in labelled)
         correct = np.stack([(p(test_x[block]).argmax(dim=1) == test_y).cpu().numpy() for p in probes])
         scores[count] = Score(correct, test.sources.cpu().numpy(), block, shrinkage)
     return scores
@@ -235,8 +249,7 @@ def _labelled(extract, known: Split, count: int, seed: int, augment: Augment | N
     return x, labels.to(x[0].device)
 
 
-def _fit(x: list[Tensor], y: Tensor, choice: tuple[int, float], known: Split) -> Probe:
-    block, shrinkage = choice
+def _fit(x: list[Tensor], y: Tensor, block: int, shrinkage: float, known: Split) -> Probe:
     return Probe(x[block], y, len(known.classes), shrinkage)
 
 
@@ -279,19 +292,19 @@ def train_supervised(
     augment: Augment = STRONG,
     config: train.TrainConfig = SUPERVISED,
     device: torch.device | str = "auto",
-) -> nn.Module:
+) -> methods.Supervised:
     """Train encoder and classifier from scratch on one draw of labels; returns the `Supervised` method."""
     index = draw_labels(known, per_class, seed)
     index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
     with devices.seeded(seed):
         method = methods.Supervised(nets.build(net), len(known.classes), augment)
-    config = train.replace(config, seed=seed)
+    config = replace(config, seed=seed)
     train.fit(method, (known.images[index], known.labels[index]), config, device=device)
     return method
 
 
 @torch.inference_mode()
-def _correct(method: nn.Module, test: Split) -> np.ndarray:
+def _correct(method: methods.Supervised, test: Split) -> np.ndarray:
     device = next(method.parameters()).device
     logits = torch.cat([method.head(method.encoder(to_float(x.to(device)))) for x in test.images.split(512)])
     return (logits.argmax(dim=1).cpu() == test.labels.cpu()).numpy()

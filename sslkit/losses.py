@@ -17,8 +17,10 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Ref:     Goodfellow, Bengio, Courville 2016, "Deep Learning", Sec. 6.2.2.3.
     """
     if logits.ndim != 2 or target.shape != logits.shape[:1]:
-        raise ValueError(f"expected logits (N, K) and target (N,); got {tuple(logits.shape)} and {tuple(target.shape)}.")
-    return F.cross_entropy(logits.float(), target)
+        raise ValueError(
+            f"expected logits (N, K) and target (N,); got {tuple(logits.shape)} and {tuple(target.shape)}."
+        )
+    return F.cross_entropy(_full(logits), target)
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
@@ -36,8 +38,13 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; expected a positive number.")
     n = len(a)
-    z = F.normalize(torch.cat([a, b]).float(), dim=1)  # (2N, D)
+    z = F.normalize(_full(torch.cat([a, b])), dim=1)  # (2N, D)
     logits = z @ z.T / temperature  # (2N, 2N)
     logits.fill_diagonal_(float("-inf"))  # a view is not its own partner
     partner = torch.arange(2 * n, device=a.device).roll(n)  # 0 ↔ N, 1 ↔ N + 1, …
     return F.cross_entropy(logits, partner)
+
+
+def _full(x: Tensor) -> Tensor:
+    """Half precision, which autocast gives, becomes float32; float64 stays, so that gradients can be checked in it."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

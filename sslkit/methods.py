@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import losses, names, nets, pretext
-from sslkit.augment import STRONG, Augment, to_float
+from sslkit.augment import STRONG, Augment
 
 
 class Rotation(nn.Module):
     """Which way up is it? Gidaris, Singh, Komodakis 2018."""
 
-    def __init__(self, encoder: nn.Module, augment: Augment = STRONG):
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG):
         super().__init__()
         self.encoder, self.augment = encoder, augment
         self.head = nn.Linear(encoder.dim, 4)
@@ -35,7 +35,7 @@ class Rotation(nn.Module):
 class SimCLR(nn.Module):
     """Two views of an image recognise each other among all others. Chen, Kornblith, Norouzi, Hinton 2020."""
 
-    def __init__(self, encoder: nn.Module, augment: Augment = STRONG, temperature: float = 0.2, width: int = 256):
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, temperature: float = 0.2, width: int = 256):
         super().__init__()
         self.encoder, self.augment, self.temperature = encoder, augment, temperature
         self.projector = nets.mlp(encoder.dim, width, 64)
@@ -54,7 +54,7 @@ class SimCLR(nn.Module):
 class Supervised(nn.Module):
     """The control: the same encoder trained from scratch on labels. Its batch is (images, labels)."""
 
-    def __init__(self, encoder: nn.Module, classes: int, augment: Augment = STRONG):
+    def __init__(self, encoder: nets.Encoder, classes: int, augment: Augment = STRONG):
         super().__init__()
         self.encoder, self.augment = encoder, augment
         self.head = nn.Linear(encoder.dim, classes)
@@ -76,8 +76,9 @@ def _accuracy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 METHODS = {"rotation": Rotation, "simclr": SimCLR}
+Method = Rotation | SimCLR | Supervised
 
 
-def build(name: str, encoder: nn.Module, **settings) -> nn.Module:
+def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
     return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)

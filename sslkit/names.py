@@ -16,4 +16,6 @@ def pick(name: str, options: Iterable[str], what: str, hint: str = "") -> str:
         return name
     near = difflib.get_close_matches(str(name).lower(), options, n=3, cutoff=0.5)
     offer = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    raise ValueError(f"unknown {what} {name!r}.{offer} Choose one of: {', '.join(options)}.{' ' + hint if hint else ''}")
+    raise ValueError(
+        f"unknown {what} {name!r}.{offer} Choose one of: {', '.join(options)}.{' ' + hint if hint else ''}"
+    )

@@ -6,7 +6,6 @@ early layers can be looked at, probed and copied; normalisation is its first lay
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +13,7 @@ from sslkit import names
 
 
 class Normalize(nn.Module):
-    """[0, 1] -> about zero mean and unit spread. The same for every data set, so that a checkpoint needs no statistics."""
+    """[0, 1] -> about zero mean and unit spread; the same for all data, so that a checkpoint needs no statistics."""
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - 0.5) / 0.25
@@ -30,7 +29,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.channels, self.widths, self.dim = channels, tuple(widths), widths[-1]
         self.normalize = Normalize()
-        last = len(widths) - 1
+        self.halvings = last = len(widths) - 1
         pairs = zip((channels, *widths[:-1]), widths, strict=True)
         self.blocks = nn.ModuleList(_conv_block(a, b, pool=i < last) for i, (a, b) in enumerate(pairs))
 
@@ -53,18 +52,27 @@ class ResNet18(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 64, small_images: bool = True):
         super().__init__()
-        from torchvision.models import resnet18
+        from torchvision.models.resnet import BasicBlock
 
         self.channels, self.width, self.small_images, self.dim = channels, width, small_images, 8 * width
-        net = resnet18(weights=None)
-        if width != 64:
-            net = _narrow(width)
+        self.halvings = 3 if small_images else 5
         kernel, stride = (3, 1) if small_images else (7, 2)
         first = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
         pool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)
-        stem = nn.Sequential(first, net.bn1, nn.ReLU(), pool)
+        stem = nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU(), pool)
+        stages, before = [], width
+        for i, step in enumerate((1, 2, 2, 2)):
+            after = width * 2**i
+            shortcut = None
+            if step > 1:
+                shortcut = nn.Sequential(nn.Conv2d(before, after, 1, step, bias=False), nn.BatchNorm2d(after))
+            stages.append(nn.Sequential(BasicBlock(before, after, step, shortcut), BasicBlock(after, after)))
+            before = after
         self.normalize = Normalize()
-        self.blocks = nn.ModuleList([stem, net.layer1, net.layer2, net.layer3, net.layer4])
+        self.blocks = nn.ModuleList([stem, *stages])
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):  # He et al. 2015, as in torchvision
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         return pooled(self.features(x)[-1])
@@ -78,9 +86,10 @@ class ResNet18(nn.Module):
 
 
 NETS = {"convnet": ConvNet, "resnet18": ResNet18}
+Encoder = ConvNet | ResNet18
 
 
-def build(config: dict) -> nn.Module:
+def build(config: dict) -> Encoder:
     """The encoder that `encoder.config()` describes, with fresh parameters."""
     arguments = dict(config)
     return NETS[names.pick(arguments.pop("net"), NETS, "net")](**arguments)
@@ -95,7 +104,7 @@ def mlp(*sizes: int) -> nn.Sequential:
 
 
 def pooled(x: Tensor, side: int = 1) -> Tensor:
-    """(N, D, H, W) -> (N, D · side²): the mean over a side × side grid of cells; side 1 is the mean over the picture."""
+    """(N, D, H, W) -> (N, D · side²): the mean over each cell of a side × side grid; side 1 is the whole picture."""
     if side == 1:
         return x.mean(dim=(2, 3))
     return F.adaptive_avg_pool2d(x, min(side, x.shape[-1])).flatten(1)
@@ -106,7 +115,7 @@ def _conv_block(a: int, b: int, pool: bool) -> nn.Sequential:
     return nn.Sequential(*layers, nn.MaxPool2d(2)) if pool else nn.Sequential(*layers)
 
 
-def _run(encoder: nn.Module, x: Tensor) -> list[Tensor]:
+def _run(encoder: Encoder, x: Tensor) -> list[Tensor]:
     _check(encoder, x)
     x = encoder.normalize(x)
     outputs = []
@@ -116,8 +125,8 @@ def _run(encoder: nn.Module, x: Tensor) -> list[Tensor]:
     return outputs
 
 
-def _check(encoder: nn.Module, x: Tensor) -> None:
-    name, smallest = type(encoder).__name__, 2 ** (len(encoder.blocks) - 1)
+def _check(encoder: Encoder, x: Tensor) -> None:
+    name, smallest = type(encoder).__name__, 2**encoder.halvings
     if x.ndim != 4 or x.shape[1] != encoder.channels:
         raise ValueError(
             f"{name} was built for {encoder.channels} channels and takes (N, {encoder.channels}, H, W); it got "
@@ -127,17 +136,6 @@ def _check(encoder: nn.Module, x: Tensor) -> None:
         raise ValueError(f"{name} takes float images in [0, 1]; it got {x.dtype}. Use augment.to_float(images).")
     if min(x.shape[2:]) < smallest:
         raise ValueError(
-            f"{name} halves an image {len(encoder.blocks) - 1} times, so it takes images of at least "
-            f"{smallest}×{smallest} px; it got {x.shape[2]}×{x.shape[3]}. Resize them, or use fewer blocks."
+            f"{name} halves an image {encoder.halvings} times, so an image has at least {smallest}×{smallest} px; "
+            f"it got {x.shape[2]}×{x.shape[3]}. Resize them, or use a net with fewer halvings."
         )
-
-
-def _narrow(width: int) -> nn.Module:
-    """torchvision's ResNet-18 with `width` channels in its first stage instead of 64."""
-    from torchvision.models.resnet import BasicBlock, ResNet
-
-    net = ResNet(BasicBlock, [2, 2, 2, 2])
-    net.inplanes, net.bn1 = width, nn.BatchNorm2d(width)
-    for i, stride in enumerate((1, 2, 2, 2)):
-        setattr(net, f"layer{i + 1}", net._make_layer(BasicBlock, width * 2**i, 2, stride=stride))
-    return net

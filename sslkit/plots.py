@@ -1,9 +1,10 @@
-"""Tensors -> matplotlib figures. Nothing here trains, and nothing is shown: the last line of a cell shows its figure."""
+"""Tensors -> matplotlib figures. Nothing here trains or shows: the last line of a cell shows its figure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from sslkit.augment import to_float
 
 # The course's colours, safe for the colour-blind (Okabe and Ito 2008): one meaning each, in every figure.
 RANDOM, SUPERVISED, SSL, ACCENT = "#767676", "#D55E00", "#0072B2", "#009E73"
+BLUES = (SSL, "#3D8FC9", "#003F63", "#5B7FBF")  # several self-supervised methods in one figure
+# Ten classes in the plane: each at least 3 : 1 against white, as a thin glyph needs.
+CLASSES = ("#1F77B4", "#C85A00", "#2A8C2A", "#D62728", "#9467BD", "#8C564B", "#C9519E", "#6E6E6E", "#857F00", "#0E8A99")
 STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "chance": (RANDOM, "", ":"),
     "pixels": (RANDOM, "x", "--"),
@@ -29,12 +33,16 @@ def colour(name: str) -> str:
     return STYLE.get(name, (SSL,))[0]
 
 
-def image_grid(images: Tensor, titles: Sequence[str] = (), columns: int = 8, size: float = 1.1, rows: Sequence[str] = ()) -> Figure:
+def image_grid(
+    images: Tensor, titles: Sequence[str] = (), columns: int = 8, size: float = 1.1, rows: Sequence[str] = ()
+) -> Figure:
     """Images (N, C, H, W), uint8 or in [0, 1], in rows of `columns`; `titles` above each, `rows` beside each row."""
     pictures = to_float(images.cpu()).permute(0, 2, 3, 1).clamp(0, 1).float().numpy()
     columns = min(columns, len(pictures))
     lines = -(-len(pictures) // columns)
-    figure = Figure(figsize=(size * columns + (1.3 if rows else 0), (size + (0.25 if titles else 0)) * lines), layout="constrained")
+    figure = Figure(
+        figsize=(size * columns + (1.3 if rows else 0), (size + (0.25 if titles else 0)) * lines), layout="constrained"
+    )
     axes = figure.subplots(lines, columns, squeeze=False)
     for i, axis in enumerate(axes.flat):
         axis.set_xticks([])
@@ -57,7 +65,7 @@ def label_efficiency(curves: Mapping[str, Mapping[int, object]], classes: int = 
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    blues = iter(("#0072B2", "#56B4E9", "#003f63", "#7aa6c2"))
+    blues = cycle(BLUES)
     for name, points in curves.items():
         tint, marker, line = STYLE.get(name, (None, "D", "-"))
         tint = tint or next(blues)
@@ -76,13 +84,17 @@ def label_efficiency(curves: Mapping[str, Mapping[int, object]], classes: int = 
     return figure
 
 
-def bars(values: Mapping[str, object], chance: float | None = None, xlabel: str = "test accuracy", title: str = "") -> Figure:
+def bars(
+    values: Mapping[str, object], chance: float | None = None, xlabel: str = "test accuracy", title: str = ""
+) -> Figure:
     """One horizontal bar a name, with its value written beside it. A value is a number, a `Score` or a row."""
     names = list(values)
     mean, std = np.array([_mean_std(v) for v in values.values()]).T
     figure = Figure(figsize=(6.4, 0.5 + 0.45 * len(names) + 0.4), layout="constrained")
     axis = figure.subplots()
-    axis.barh(names, mean, xerr=std, color=[colour(n) for n in names], error_kw={"ecolor": "black", "capsize": 3, "lw": 1})
+    axis.barh(
+        names, mean, xerr=std, color=[colour(n) for n in names], error_kw={"ecolor": "black", "capsize": 3, "lw": 1}
+    )
     for i, (m, s) in enumerate(zip(mean, std, strict=True)):
         axis.text(m + s + 0.015, i, f"{m:.2f}", va="center", fontsize=10)
     if chance is not None:
@@ -95,14 +107,16 @@ def bars(values: Mapping[str, object], chance: float | None = None, xlabel: str 
     return figure
 
 
-def loss_curve(history: Sequence[dict], chance: float | None = None, ylabel: str = "loss (nats)", title: str = "") -> Figure:
+def loss_curve(
+    history: Sequence[dict], chance: float | None = None, ylabel: str = "loss (nats)", title: str = ""
+) -> Figure:
     """The training loss by epoch, with the validation loss where there is one, and the level of knowing nothing."""
     figure = Figure(figsize=(5.6, 3.2), layout="constrained")
     axis = figure.subplots()
     epochs = [r["epoch"] for r in history]
     axis.plot(epochs, [r["loss"] for r in history], color=SSL, marker="o", markersize=3, label="training")
-    if "validation_loss" in history[0]:
-        axis.plot(epochs, [r["validation_loss"] for r in history], color="#56B4E9", linestyle="--", label="validation")
+    if history and "validation_loss" in history[0]:
+        axis.plot(epochs, [r["validation_loss"] for r in history], color=BLUES[1], linestyle="--", label="validation")
     if chance is not None:
         axis.axhline(chance, color=RANDOM, linestyle=":", label="knows nothing")
     axis.set(xlabel="epoch", ylabel=ylabel, title=title, ylim=(0, None))
@@ -121,14 +135,28 @@ def confusion(target: Tensor, predicted: Tensor, classes: Sequence[str], title: 
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(n, n):
         if share[i, j] >= 0.05:
-            axis.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.5 else "black")
+            axis.text(
+                j,
+                i,
+                f"{100 * share[i, j]:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[i, j] > 0.5 else "black",
+            )
     axis.set_xticks(range(n), classes)
     axis.set_yticks(range(n), classes)
     axis.set(xlabel="taken for", ylabel="is really", title=title or "percent of each class")
     return figure
 
 
-def scatter(points: Tensor | np.ndarray, labels: Tensor, classes: Sequence[str], title: str = "", axes: tuple[str, str] = ("x", "y")) -> Figure:
+def scatter(
+    points: Tensor | np.ndarray,
+    labels: Tensor,
+    classes: Sequence[str],
+    title: str = "",
+    axes: tuple[str, str] = ("x", "y"),
+) -> Figure:
     """Points (N, 2) in the plane, each drawn as the name of its class, in the colour of its class."""
     figure = Figure(figsize=(5.6, 5.0), layout="constrained")
     axis = figure.subplots()
@@ -147,18 +175,19 @@ def scatter_pair(left, right, labels: Tensor, classes: Sequence[str], titles: tu
 
 
 def _scatter_on(axis: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
-    from matplotlib import colormaps
-
-    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"]
     for k, name in enumerate(classes):
         mine = points[labels == k]
         marker = f"${name}$" if len(name) <= 2 else "o"
-        axis.scatter(mine[:, 0], mine[:, 1], s=32, marker=marker, color=palette(k % palette.N), linewidths=0.3, label=name)
+        axis.scatter(
+            mine[:, 0], mine[:, 1], s=32, marker=marker, color=CLASSES[k % len(CLASSES)], linewidths=0.3, label=name
+        )
+    if any(len(name) > 2 for name in classes):
+        axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axis.set_xticks([])
     axis.set_yticks([])
 
 
-def _mean_std(value: object) -> tuple[float, float]:
+def _mean_std(value: Any) -> tuple[float, float]:
     if isinstance(value, Mapping):
         return value["mean"], value["std"]
     if hasattr(value, "mean") and hasattr(value, "std"):

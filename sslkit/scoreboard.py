@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from pathlib import Path
 
 KEY = ("method", "data", "task", "budget", "labels_per_class")
@@ -35,15 +34,20 @@ def load(path: str | Path = FILE) -> dict:
         table = json.loads(path.read_text(encoding="utf-8"))
         check(table)
     except (json.JSONDecodeError, ValueError) as error:
-        raise ValueError(f"{path} is not a scoreboard: {error}. Restore it, or move it away to start an empty one.") from error
+        raise ValueError(
+            f"{path} is not a scoreboard: {error}. Restore it, or move it away to start an empty one."
+        ) from error
     return table
 
 
 def check(table: dict) -> None:
     """Raise ValueError if the table does not have the form that is documented above."""
-    if not isinstance(table, dict) or not isinstance(table.get("rows"), list):
+    table = table if isinstance(table, dict) else {}
+    if not isinstance(table.get("rows"), list) or not isinstance(table.get("made_with"), dict):
         raise ValueError('expected {"rows": [...], "made_with": {...}}')
     for i, row in enumerate(table["rows"]):
+        if not isinstance(row, dict):
+            raise ValueError(f"row {i} is {row!r}; expected an object with the fields {', '.join(FIELDS)}")
         if missing := [f for f in FIELDS if f not in row]:
             raise ValueError(f"row {i} ({row.get('method', '?')}) lacks {', '.join(missing)}")
 
@@ -51,16 +55,17 @@ def check(table: dict) -> None:
 def add(rows: list[dict], path: str | Path = FILE) -> dict:
     """Put rows into the table, each in the place of an older row with the same key, and write it atomically."""
     table = load(path)
-    check({"rows": rows})
+    check({"rows": rows, "made_with": {}})
     new = {_key(row): row for row in rows}
     kept = [row for row in table["rows"] if _key(row) not in new]
     table = {"rows": sorted([*kept, *new.values()], key=lambda r: tuple(map(str, _key(r)))), "made_with": _made_with()}
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(table, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-    os.replace(temporary, path)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.part"
+    try:
+        temporary.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return table
 
 

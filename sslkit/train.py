@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +37,11 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a positive number.")
+        for name in ("steps", "weight_decay", "clip", "patience", "min_gain"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; expected a share of the run, 0 <= warmup < 1.")
-
-    def shortened(self, epochs: int = 1, steps: int = 20) -> TrainConfig:
-        """The same run, cut short: for a smoke test."""
-        return replace(self, epochs=min(self.epochs, epochs), steps=min(self.steps, steps))
 
 
 @dataclass
@@ -57,7 +56,8 @@ class Result:
     stopped: str = ""  # why it ended before its last step: "", "interrupt", "plateau", "callback"
 
     def summary(self) -> str:
-        last = ", ".join(f"{k} {v:.3f}" for k, v in self.history[-1].items() if k not in ("epoch", "seconds"))
+        record = self.history[-1] if self.history else {}
+        last = ", ".join(f"{k} {v:.3f}" for k, v in record.items() if k not in ("epoch", "seconds")) or "no whole epoch"
         early = f", stopped early by {self.stopped}" if self.stopped else ""
         return f"{self.steps} steps in {self.seconds:.0f} s ({self.images_per_second:.0f} images/s): {last}{early}"
 
@@ -78,6 +78,8 @@ def fit(
     the same views. A callback is called after every epoch as `callback(method, record)`; what it returns is ignored
     unless it is true, which ends the run. Ctrl-C (or Jupyter's Interrupt) ends it too, and keeps what was learned.
 
+    With SSLKIT_FAST=1 in the environment every run ends after 20 steps: a smoke test.
+
     Raises ValueError if a batch is larger than the data, and FloatingPointError if the loss is no longer a number; the
     method then holds the parameters of the last epoch that was sound.
     """
@@ -85,17 +87,21 @@ def fit(
     tensors, single = ((data,), True) if isinstance(data, Tensor) else (tuple(data), False)
     n, size = len(tensors[0]), config.batch_size
     if n < size:
-        raise ValueError(f"batch_size is {size}, but there are only {n} images. Use batch_size={n} or less, or more data.")
+        raise ValueError(
+            f"batch_size is {size}, but there are only {n} images. Use batch_size={n} or less, or more data."
+        )
     device = devices.pick(device) if isinstance(device, str) else device
     tensors = tuple(t.to(device) for t in tensors)
-    method.to(device, memory_format=torch.channels_last).train()
+    method.to(device).to(memory_format=torch.channels_last).train()
     dtype = devices.precision(config.precision, device)
     optimizer = make_optimizer(method, config)
     per_epoch = n // size
     total = config.steps or config.epochs * per_epoch
+    if devices.fast():
+        total = min(total, 20)
     order, views = devices.generator(config.seed, device), devices.generator(config.seed + 1, device)
     plateau, result = Plateau(config.patience, config.min_gain), Result()
-    sound = _snapshot(method)
+    sound, after_step = _snapshot(method), getattr(method, "after_step", None)
     bar = tqdm(total=total, disable=not config.progress, unit="step", mininterval=0.5, leave=False)
     start = time.perf_counter()
 
@@ -116,14 +122,14 @@ def fit(
                     nn.utils.clip_grad_norm_(method.parameters(), config.clip)
                 optimizer.step()
                 result.steps += 1
-                if hasattr(method, "after_step"):
-                    method.after_step(result.steps / total)
+                if after_step is not None:
+                    after_step(result.steps / total)
                 for key, value in out.items():
                     sums[key] = sums.get(key, 0) + value.detach()
                 bar.update()
 
             record = {"epoch": len(result.history) + 1, **{k: float(v) / steps for k, v in sums.items()}}
-            if not math.isfinite(record["loss"]):
+            if not math.isfinite(record["loss"]) or not _all_finite(method):
                 method.load_state_dict(sound)
                 raise FloatingPointError(_not_finite(record, result, config))
             sound = _snapshot(method)
@@ -155,7 +161,9 @@ def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only."""
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:
-        raise ValueError(f"{type(method).__name__} has nothing to train: every parameter is frozen. Unfreeze some layers.")
+        raise ValueError(
+            f"{type(method).__name__} has nothing to train: every parameter is frozen. Unfreeze some layers."
+        )
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -208,9 +216,18 @@ def _snapshot(method: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in method.state_dict().items()}
 
 
+def _all_finite(method: nn.Module) -> bool:
+    return all(bool(p.isfinite().all()) for p in method.parameters())
+
+
 def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
     kept = f"of epoch {record['epoch'] - 1}" if record["epoch"] > 1 else "that it started with"
+    what = (
+        f"the loss became {record['loss']}"
+        if not math.isfinite(record["loss"])
+        else "a parameter is no longer a number"
+    )
     return (
-        f"the loss became {record['loss']} in epoch {record['epoch']} (step {result.steps} at the latest). "
+        f"{what} in epoch {record['epoch']} (step {result.steps} at the latest). "
         f"The method holds the parameters {kept}. Try a lower lr (it was {config.lr}), clip=1.0, or precision='fp32'."
     )

@@ -36,7 +36,8 @@ def only(monkeypatch: pytest.MonkeyPatch):
 def test_this_machine_is_ready(capsys: pytest.CaptureFixture[str]):
     assert doctor.main() == 0, capsys.readouterr().out
     said = capsys.readouterr().out.splitlines()
-    assert [line[:6] in doctor.SIGN.values() for line in said if not line.startswith("       ->")][:-1]
+    findings = [line for line in said[:-1] if not line.startswith("       ->")]
+    assert len(findings) == len(doctor.CHECKS) and all(line[:6] in doctor.SIGN.values() for line in findings)
     assert said[-1] == "This machine is ready."
 
 

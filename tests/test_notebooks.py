@@ -137,7 +137,7 @@ RULES = [executed, checked_cells, light, short_cells, described_figures, ordered
 NUMBER = r"(?P<number>[-−]?\d[\d,]*(?:\.\d+)?)(?P<percent>\s*%)?"
 MARK = re.compile(NUMBER + r"\s*<!--\s*(?P<kind>sb|ex):(?P<key>.*?)\s*-->")
 ANY_MARK = re.compile(r"<!--\s*(?:sb|ex):.*?-->")
-MEASURED = re.compile(r"(?<![\w.])\d+\.\d{2,}(?![\w.]*\d)")
+MEASURED = re.compile(r"(?<![\w.])\d{1,3}\.\d{2,}(?![\w.]*\d)")  # and neither a version nor a paper's arXiv number
 
 
 def wrong_numbers(markdown: str, folder: Path) -> Iterator[str]:

@@ -124,7 +124,8 @@ def test_no_traces_in_the_files():
     found = {}
     for path in files:
         if path.is_file() and path != Path(__file__).resolve():
-            found[path.name] = forbidden_in(path.read_text(encoding="utf-8", errors="replace"))
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found[str(path)] = forbidden_in(re.sub(r'"image/png": "[^"]*"', "", text))
     assert files and not {name: what for name, what in found.items() if what}
 
 

@@ -55,7 +55,9 @@ def _photographs() -> tuple[Tensor, ...]:
     from sklearn.datasets import load_sample_images
 
     photos = [torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255.0 for p in load_sample_images().images]
-    smaller = [F.interpolate(p, scale_factor=0.75, mode="bilinear", antialias=True, align_corners=False) for p in photos]
+    smaller = [
+        F.interpolate(p, scale_factor=0.75, mode="bilinear", antialias=True, align_corners=False) for p in photos
+    ]
     return tuple(p[0].clamp(0, 1) for p in smaller)
 
 
@@ -102,7 +104,9 @@ def _compose(split: str, digit: np.ndarray, draws: dict[str, np.ndarray]) -> Ten
     ink = torch.from_numpy(_digits()[0])[torch.from_numpy(digit)][:, None]  # (N, 1, 8, 8)
     ink = F.interpolate(F.pad(ink, (1, 1, 1, 1)), size=(40, 40), mode="bicubic", align_corners=False)
     cos, sin = d["zoom"] * d["angle"].cos(), d["zoom"] * d["angle"].sin()
-    theta = torch.stack([torch.stack([cos, -sin, d["shift"][:, 0]], 1), torch.stack([sin, cos, d["shift"][:, 1]], 1)], 1)
+    theta = torch.stack(
+        [torch.stack([cos, -sin, d["shift"][:, 0]], 1), torch.stack([sin, cos, d["shift"][:, 1]], 1)], 1
+    )
     grid = F.affine_grid(theta, [n, 1, _SIDE, _SIDE], align_corners=False)
     mask = ((F.grid_sample(ink, grid, align_corners=False) - 0.25) * 2.2).clamp(0, 1)  # (N, 1, 32, 32)
 

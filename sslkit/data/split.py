@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,19 +63,21 @@ def draw_labels(split: Split, per_class: int, seed: int) -> Tensor:
     if per_class < 1:
         raise ValueError(f"per_class is {per_class}: at least 1 label a class is needed.")
     if not split.labelled:
-        raise ValueError(f"{split.name}/{split.split} has no labels: it can be pretrained on, but no labels can be drawn.")
+        raise ValueError(
+            f"{split.name}/{split.split} has no labels: it can be pretrained on, but no labels can be drawn."
+        )
     generator = torch.Generator().manual_seed(seed)
-    labels, sources = split.labels.cpu(), split.sources.cpu()
-    order = torch.randperm(len(labels), generator=generator)
+    order = torch.randperm(len(split), generator=generator).numpy()
+    labels, sources = split.labels.cpu().numpy()[order], split.sources.cpu().numpy()[order]
     chosen = []
     for k, name in enumerate(split.classes):
-        seen: set[int] = set()
-        mine = order[labels[order] == k]
-        picked = [i for i in mine.tolist() if not (sources[i].item() in seen or seen.add(sources[i].item()))]
+        mine = np.flatnonzero(labels == k)
+        _, first = np.unique(sources[mine], return_index=True)  # one image of each source: the first in random order
+        picked = order[mine[np.sort(first)]]
         if len(picked) < per_class:
             raise ValueError(
                 f"{per_class} labels a class were asked for, but class {name!r} of {split.name}/{split.split} has only "
                 f"{len(picked)}. Ask for at most {len(picked)}, or use a larger split."
             )
-        chosen += picked[:per_class]
-    return torch.tensor(chosen)
+        chosen.append(picked[:per_class])
+    return torch.from_numpy(np.concatenate(chosen))

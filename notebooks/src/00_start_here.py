@@ -1,0 +1,259 @@
+# %% [markdown]
+# # 00 · Start here
+#
+# **The question: does my machine work, and what will I get in two minutes?**
+#
+# A network that never sees a label can learn what is worth seeing. In this lesson you train one, then find out what
+# ten labels a class are worth on top of it, beside controls that have learned nothing.
+#
+# After this lesson you can
+#
+# - say what *pretraining without labels* and a *linear probe* are;
+# - read a label-efficiency curve, and say what each control in it is for;
+# - write an exercise, check it, and find its hints and solution.
+#
+# | | |
+# |---|---|
+# | you need | Python, and that you have seen a neural network trained before |
+# | time | 25 minutes to read and do; the cells run for about 2 minutes on 2 CPU cores, less on a GPU |
+# | no network | everything here comes from packages that are installed already |
+
+# %%
+import torch
+
+from sslkit import augment, checks, device, doctor, evaluate, nets, plots, recipes, scoreboard, train
+from sslkit.data import load
+
+machine = device.pick()
+torch.manual_seed(0)
+print("ready")
+
+# %% [markdown]
+# ## Is this machine ready?
+#
+# One line a check. A line that says `[FAIL]` tells what to do about it; `[--]` is worth knowing, and no obstacle.
+
+# %%
+status = doctor.main()
+
+# %% [markdown]
+# ## The data
+#
+# `photodigits` are real handwritten digits drawn over crops of real photographs. The photographs make the task
+# honest: most of what a pixel says is about the background, and nothing about the digit.
+#
+# No handwriting and no piece of a photograph is in two splits. So what works on *test* was not memorised.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
+for name, split in splits.items():
+    print(f"{name:<6}{tuple(split.images.shape)}  {len(split.sources.unique())} handwritings")
+
+# %%
+shown = splits["train"].subset(torch.arange(24))
+plots.image_grid(shown.images, titles=[str(y.item()) for y in shown.labels], columns=12, size=0.8)
+
+# %% [markdown]
+# *Figure: 24 training images in two rows, each with its label above: handwritten digits in many colours, light on dark
+# or dark on light, over pieces of a flower, a palace and the sky.*
+#
+# ## Exercise 1: what is a blind guess worth?
+#
+# *2 minutes, easy. It is here to show how exercises work.*
+#
+# Write a function that takes the number of classes and gives the share of right answers of somebody who guesses
+# blindly. All classes are equally frequent. Expected: `chance(4)` gives `0.25`.
+#
+# Fill in the place of `...`, run the cell, then run the check under it. The check says why, if something is wrong.
+#
+# <details><summary>Hint 1</summary>Of 100 blind guesses among 4 classes, how many are right?</details>
+# <details><summary>Hint 2</summary>One of K answers is right, so a share of one in K.</details>
+
+
+# %%
+def chance(classes):
+    ### BEGIN SOLUTION
+    return 1 / classes
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_chance(chance)
+print(f"ten digits, guessed blindly: {1 / 10}")
+
+# %% [markdown]
+# Nothing later depends on your answer: the lesson goes on either way.
+#
+# ## Training without labels
+#
+# Where does a training signal come from, if there are no labels? From the images themselves. Take an image and change
+# it twice at random: crop, turn, recolour. The two **views** look different and show the same digit. The network gets
+# both views of 64 images, and has to find out which views belong together.
+
+# %%
+recipe = recipes.get("simclr")
+generator = device.generator(1)
+views = [recipe.augment(shown.images[:8], generator) for _ in range(3)]
+pictures = torch.cat([augment.to_float(shown.images[:8]), *views])
+plots.image_grid(pictures, columns=8, size=0.8, rows=["image", "view", "view", "view"])
+
+# %% [markdown]
+# *Figure: eight images in the first row, and below each three random views of it: cropped, slightly turned, in other
+# colours, some in grey or as a negative. The digit can still be read in almost all of them.*
+#
+# A view may change everything that does not matter, and must keep what does. That choice is where the knowledge comes
+# in. Lesson 10 takes this method, SimCLR, apart; here it is enough to see what it gives.
+#
+# The next cell builds a small network from random numbers and trains it. It takes about a minute on 2 cores. Look at
+# what goes in: `splits["train"].images`, and no labels.
+
+# %%
+with device.seeded(0):
+    encoder = nets.ConvNet()
+    method = recipes.build("simclr", encoder)
+result = train.fit(method, splits["train"].images, recipe.lesson)
+print(f"{result.steps} steps on {device.describe(machine)}: {result.images_per_second:.0f} images a second")
+
+# %%
+# NBVAL_CHECK_OUTPUT
+knows_nothing = torch.tensor(2 * recipe.lesson.batch_size - 1.0).log().item()
+print(f"loss of a network that knows nothing: ln(2 · 64 − 1) = {knows_nothing:.2f}")
+
+# %%
+plots.loss_curve(result.history, chance=knows_nothing, title="finding the other view")
+
+# %% [markdown]
+# *Figure: the training loss by epoch, falling from near the dotted line of knowing nothing; steeply at first, then
+# slowly.*
+#
+# The loss went down: the network learned to find the other view. **That proves nothing yet.** It may have matched
+# backgrounds. What we want to know is whether it now sees digits.
+#
+# ## Before you run: predict
+#
+# Now we freeze the network: nothing in it changes any more. On top of its 128 numbers an image we fit one linear layer,
+# with ten labelled images of each digit. That is a **linear probe**. A blind guess would be right for 0.1 of the test
+# images.
+#
+# Write your prediction of the probe's test accuracy, a number from 0 to 1, in the place of `...`.
+
+# %%
+my_guess = ...
+
+# %%
+untrained = nets.build(encoder.config()).to(machine)
+counts = (1, 5, 10, 30)
+pretrained_scores = evaluate.label_efficiency(encoder, splits, counts, draws=5)
+random_scores = evaluate.label_efficiency(untrained, splits, counts, draws=5)
+
+# %%
+checks.predicted(my_guess, pretrained_scores[10].mean)
+print(f"the same network with random weights: {random_scores[10].mean:.2f}")
+
+# %% [markdown]
+# The second number is the first control. A **random encoder** is the same network, never trained, under the same probe.
+# What it reaches is due to the probe and the data alone. Whatever pretraining is worth has to show above it.
+#
+# ## What labels are worth
+#
+# The figure every lesson comes back to: test accuracy over the number of labels a class. The blue and the solid grey
+# curve were measured just now, over five draws of labels. The orange one was measured beforehand, over ten draws: the
+# same network trained **from scratch** on the labelled images alone, with the same random views as augmentation, and
+# tuned as carefully as the rest. That is the control that is hard to beat, and it belongs in the figure.
+
+# %%
+table = scoreboard.load()
+rows = scoreboard.find(table, method="supervised", data="photodigits")
+supervised_scores = {row["labels_per_class"]: row for row in rows}
+curves = {"supervised": supervised_scores, "pretrained here": pretrained_scores, "random": random_scores}
+plots.label_efficiency(curves)
+
+# %% [markdown]
+# *Figure: test accuracy from 0 to 1 over labels a class, from 1 to 100 on a logarithmic axis. The random encoder stays
+# low. The network that was pretrained here, and the one trained from scratch on labels, both rise steeply.*
+#
+# Three things to read from it:
+#
+# 1. Pretraining without one label lifts the probe far above the random encoder.
+# 2. RESULT_TEXT
+# 3. The bands are one standard deviation over draws of labels. With one label a class, luck decides much; a single run
+#    would tell you little.
+#
+# ## What did it learn to see?
+#
+# Two images are near each other for the network if their embeddings point the same way. Look at the nearest images by
+# pixels, then by embedding.
+#
+# ### Exercise 2: the nearest image
+#
+# *5 minutes, easy.*
+#
+# Write a function that takes embeddings `z` with shape `(N, D)` and a row number `i`. It gives the number of the row
+# that is most similar to row `i`, measured by the cosine: the dot product after every row was scaled to length 1.
+# The row itself does not count. Expected: for `z = [[1, 0], [0, 1], [2, 1]]` and `i = 0` it gives `2`.
+#
+# <details><summary>Hint 1</summary>
+# <code>torch.nn.functional.normalize(z, dim=1)</code> scales every row to length 1. One matrix product then gives all
+# cosines to row i.</details>
+# <details><summary>Hint 2</summary>Every row is most similar to itself. Set entry i to something below −1 before you
+# take the argmax.</details>
+
+
+# %%
+def nearest(z, i):
+    ### BEGIN SOLUTION
+    z = torch.nn.functional.normalize(z, dim=1)
+    similarity = z @ z[i]
+    similarity[i] = -2
+    return similarity.argmax().item()
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_nearest(nearest)
+
+# %% [markdown]
+# Now the five nearest test images of a few digits, first by raw pixels, then by the embedding.
+
+
+# %%
+def neighbours(z, queries, k=6):
+    z = torch.nn.functional.normalize(z, dim=1)
+    return (z[queries] @ z.T).topk(k, dim=1).indices.cpu()  # the first is the query itself
+
+
+test = splits["test"]
+queries = [(test.labels == digit).nonzero()[3].item() for digit in (2, 4, 7)]
+by_pixel = neighbours(evaluate.pixels(test.images)[0], queries)
+by_embedding = neighbours(evaluate.embed(encoder, test.images), queries)
+
+# %%
+both = torch.stack([by_pixel, by_embedding], dim=1).flatten(0, 1)  # (6, 6): pixels, embedding, pixels, …
+plots.image_grid(test.images[both.flatten()], columns=6, size=0.8, rows=["pixels", "embedding"] * 3)
+
+# %% [markdown]
+# *Figure: six rows of six images, in pairs of rows for the digits 2, 4 and 7. The first image of a row is the query. By
+# pixels, its neighbours have similar backgrounds and colours, whatever the digit. By embedding, they mostly show the
+# same digit over all kinds of backgrounds.*
+#
+# ## The scoreboard
+#
+# Every lesson adds to this table: mean and standard deviation of test accuracy, over three pretraining seeds and ten
+# draws of labels each. *lesson* is a run like yours above; *long* has more time.
+
+# %%
+print(scoreboard.render(table["rows"]))
+
+# %% [markdown]
+# ## Recap
+#
+# - **Pretraining without labels**: the training signal comes from the images, here from two views of each.
+# - **Linear probe**: freeze the network, fit one linear layer on few labels, measure on the test split.
+# - **Controls**: chance, the random encoder, and supervised training from scratch with the same augmentation. A pretext
+#   loss that goes down is no evidence; the distance to the controls is.
+#
+# Next: [01 · Labels are expensive](01_labels_are_expensive.ipynb) asks what lies between supervised and unsupervised
+# learning, and how a baseline can flatter.

@@ -1,0 +1,360 @@
+"""Where the time of a training step goes, how far that is from what the machine can do, and lightly's loop beside it.
+
+`run` gives a dict that json can write:
+
+    {"method": "simclr", "data": "photodigits", "device": "cpu, 2 threads", "precision": "bf16", "batch_size": 256,
+     "steps": 30, "views": 2, "load": 0.1,
+     "images_per_second": 2900.0, "two_view_images_per_second": 2900.0,
+     "parts": {"views": 12.0, "forward": 30.0, "backward": 42.0, "optimizer": 0.3, "other": 1.0,
+               "step": 85.3, "share_outside_model": 0.16},
+     "ceiling": {"matmul_gflops": 250.0, "copy_gb_per_s": 20.0, "model_gflop_per_step": 2.0, "fraction_of_matmul": 0.1},
+     "lightly": {"version": "1.6.0", "workers": 0, "steps": 6, "images_per_second": 600.0, "with_our_views": 1500.0,
+                 "equal_terms": 2400.0, "rounds": [{…}, …]},
+     "ratio_to_lightly": 4.8, "ratio_equal_terms": 1.2, "note": ""}
+
+images_per_second   images of the data that `train.fit` itself trained on, a second, median of the rounds;
+                    two_view_images_per_second is the same number if the method makes two views of each, else null
+load                processes that wanted a core before the start (the load average of a minute); null where the system
+                    does not say. More than a few tenths, and every figure here is too low
+parts               milliseconds a step, in a run of their own; "forward" is the network and the loss, "backward" also
+                    clears the gradients, "other" is the rest of the loop (fetching the batch, the rate, the sums)
+ceiling             a large matrix product in the precision of the training and a large copy (bytes read and written),
+                    both measured; model_gflop_per_step is counted (a multiply-add is two), forward and backward;
+                    fraction_of_matmul is what the whole loop reaches of the matrix product
+lightly             images a second of three loops, see `_lightly_loops`; null, with the reason in "note", if lightly
+                    is not installed or has no part in this: its baseline is SimCLR
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.data import DataLoader, Dataset, RandomSampler
+
+from sslkit import data as rooms
+from sslkit import device as devices
+from sslkit import nets, recipes, train
+
+WORKERS = (0, min(8, os.cpu_count() or 1))  # of lightly's DataLoader; the faster of the two is compared with
+PREFETCH = 2  # batches that each worker prepares ahead, torch's default
+
+Method = Any  # an nn.Module with `views` and `loss`
+Loop = Callable[[], float]  # trains for a while, gives images a second
+
+
+def run(
+    method: str = "simclr",
+    data: str = "photodigits",
+    *,
+    batch_size: int = 256,
+    steps: int = 30,
+    device: str = "auto",
+    seed: int = 0,
+    rounds: int = 3,
+) -> dict:
+    """Time `train.fit` with the method's recipe for `steps` steps, `rounds` times, and lightly's loops in between.
+
+    What is compared takes turns in this process, so that whatever else the machine does meets all of it; a ratio is
+    the median of the rounds' ratios. Raises ValueError if there are fewer images than a batch.
+    """
+    if min(batch_size, steps, rounds) < 1:
+        raise ValueError(f"batch_size, steps and rounds are {batch_size}, {steps}, {rounds}; each must be at least 1.")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    where = devices.pick(device)
+    images = rooms.load(data, "train").images.to(where)
+    with devices.seeded(seed):  # lightly draws from the global generators
+        built = recipes.build(method, nets.ConvNet(images.shape[1]), data)
+        recipe = recipes.get(method).lesson
+        config = replace(recipe, steps=steps, batch_size=batch_size, seed=seed, patience=0, progress=False)
+        train.fit(built, images, replace(config, steps=min(steps, 10)), device=where)  # warm-up
+
+        loops: dict[str, Loop] = {"ours": lambda: train.fit(built, images, config, device=where).images_per_second}
+        facts, note = None, _why_not_lightly(method)
+        if not note:
+            facts, theirs = _lightly_loops(built, images, config, where)
+            loops |= theirs
+        table = [{name: loop() for name, loop in loops.items()} for _ in range(rounds)]
+        parts = _parts(built, images, config, where)
+        ceiling = _ceiling(built, images[:batch_size], devices.precision(config.precision, where), where)
+
+    speed = {name: median(row[name] for row in table) for name in loops}
+    views = _count_views(built, images[:batch_size])
+    reached = ceiling["model_gflop_per_step"] * speed["ours"] / batch_size
+    return {
+        "method": method,
+        "data": data,
+        "device": devices.describe(where),
+        "precision": _name(devices.precision(config.precision, where)),
+        "batch_size": batch_size,
+        "steps": steps,
+        "views": views,
+        "load": load,
+        "images_per_second": speed["ours"],
+        "two_view_images_per_second": speed["ours"] if views == 2 else None,
+        "parts": parts,
+        "ceiling": ceiling | {"fraction_of_matmul": reached / ceiling["matmul_gflops"]},
+        "lightly": facts and facts | {name: speed[name] for name in loops if name != "ours"} | {"rounds": table},
+        "ratio_to_lightly": facts and median(row["ours"] / row["images_per_second"] for row in table),
+        "ratio_equal_terms": facts and median(row["ours"] / row["equal_terms"] for row in table),
+        "note": note,
+    }
+
+
+def render(report: dict) -> str:
+    """The report of `run` as a short text."""
+    parts, ceiling, theirs = report["parts"], report["ceiling"], report["lightly"]
+    what = "two-view images" if report["views"] == 2 else "images"
+    where = f"{report['device']}, {report['precision']}, batch {report['batch_size']}"
+    lines = [
+        f"{report['method']} on {report['data']}: {where}",
+        f"{report['images_per_second']:.0f} {what} a second",
+        "",
+        f"{'part':<12}{'ms a step':>10}{'share':>8}",
+        *(f"{name:<12}{parts[name]:>10.2f}{parts[name] / parts['step']:>8.0%}" for name in PARTS),
+        f"{'step':<12}{parts['step']:>10.2f}    of which {parts['share_outside_model']:.0%} outside the model",
+        "",
+        f"the model takes {ceiling['model_gflop_per_step']:.2f} GFLOP a step; a large matrix product runs at "
+        f"{ceiling['matmul_gflops']:.0f} GFLOP/s,",
+        f"the loop at {ceiling['fraction_of_matmul']:.1%} of that; a large copy at {ceiling['copy_gb_per_s']:.1f} GB/s",
+        "",
+    ]
+    if (report["load"] or 0) > 0.5:
+        lines.append(f"The machine was busy before the start (load {report['load']:.1f}): these figures are too low.")
+    if theirs is None:
+        return "\n".join([*lines, f"no ratio to lightly: {report['note']}"])
+    rows = {
+        f"lightly {theirs['version']} as its users run it ({theirs['workers']} workers)": theirs["images_per_second"],
+        "  the same with our views": theirs["with_our_views"],
+        f"  and with {report['precision']}, channels_last: equal terms": theirs["equal_terms"],
+        "this loop": report["images_per_second"],
+    }
+    lines += [f"{'median of ' + str(len(theirs['rounds'])) + ' rounds':<52}{'images/s':>10}"]
+    lines += [f"{name:<52}{speed:>10.0f}" for name, speed in rows.items()]
+    ratios = f"{report['ratio_to_lightly']:.2f} times lightly, {report['ratio_equal_terms']:.2f} times on equal terms"
+    return "\n".join([*lines, f"this loop is {ratios}"])
+
+
+# ---- our loop --------------------------------------------------------------------------------------------------------
+
+PARTS = ("views", "forward", "backward", "optimizer", "other")
+
+
+def _parts(method: Method, images: Tensor, config: train.TrainConfig, device: torch.device) -> dict[str, float]:
+    """Milliseconds a step of `train.fit` by part: the loop itself runs, with a clock at the seams of its steps.
+
+    The clock waits for the device at each seam. On a GPU the parts are therefore a little more than the whole, where
+    they overlap.
+    """
+    seconds = dict.fromkeys(PARTS, 0.0)
+    last: float | None = None
+
+    def lap(part: str) -> None:
+        """What went by since the last lap was this part."""
+        nonlocal last
+        devices.synchronize(device)
+        now = time.perf_counter()
+        seconds[part] += 0.0 if last is None else now - last
+        last = now
+
+    def timed(function: Callable, before: str, part: str) -> Callable:
+        def call(*args, **kwargs):
+            lap(before)
+            out = function(*args, **kwargs)
+            lap(part)
+            return out
+
+        return call
+
+    seams = {"views": timed(method.views, "other", "views"), "loss": timed(method.loss, "views", "forward")}
+    hooks = [
+        register_optimizer_step_pre_hook(lambda *_: lap("backward")),
+        register_optimizer_step_post_hook(lambda *_: lap("optimizer")),
+    ]
+    method.__dict__.update(seams)  # the instance's own come before the class's
+    try:
+        steps = train.fit(method, images, config, device=device).steps
+    finally:
+        for name in seams:
+            del method.__dict__[name]
+        for hook in hooks:
+            hook.remove()
+    # Before the first step the clock does not run: one "other" is missing.
+    parts = {part: 1000 * s / (max(steps - 1, 1) if part == "other" else steps) for part, s in seconds.items()}
+    step = sum(parts.values())
+    outside = step - parts["forward"] - parts["backward"]
+    return parts | {"step": step, "share_outside_model": outside / step}
+
+
+def _ceiling(method: Method, batch: Tensor, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
+    """What the machine could do, and what a step asks of it."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    source = torch.zeros(2**26, device=device)  # 256 MiB: no cache holds it
+    target = torch.zeros_like(source)
+    with torch.inference_mode():
+        matmul = _best(lambda: a @ b, device)
+        copy = _best(lambda: target.copy_(source), device)
+    method.train()
+    counter = FlopCounterMode(display=False)
+    with devices.autocast(device, dtype):
+        inputs = method.views(batch, devices.generator(0, device))
+        with counter:
+            method.loss(*inputs)["loss"].backward()
+    method.zero_grad(set_to_none=True)
+    return {
+        "matmul_gflops": 2 * side**3 / matmul / 1e9,
+        "copy_gb_per_s": 2 * source.nbytes / copy / 1e9,
+        "model_gflop_per_step": counter.get_total_flops() / 1e9,
+    }
+
+
+def _best(work: Callable[[], object], device: torch.device, times: int = 5) -> float:
+    """Seconds of the fastest of several runs, after one that does not count."""
+    seconds = []
+    for _ in range(times + 1):
+        devices.synchronize(device)
+        start = time.perf_counter()
+        work()
+        devices.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+@torch.no_grad()
+def _count_views(method: Method, batch: Tensor) -> int:
+    """How many views of each image the method trains on in one step."""
+    made = method.views(batch, devices.generator(0, batch.device))
+    return sum(x.shape[0] for x in made if x.ndim == 4) // len(batch)
+
+
+# ---- lightly's loop --------------------------------------------------------------------------------------------------
+
+
+class _Pictures(Dataset):
+    """Images as a torchvision data set keeps them: arrays that become a PIL image, and then views, one at a time."""
+
+    def __init__(self, images: Tensor, transform: Callable):
+        self.arrays, self.transform = images.permute(0, 2, 3, 1).contiguous().cpu().numpy(), transform
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, i: int) -> list[Tensor]:
+        from PIL import Image
+
+        array = self.arrays[i]
+        return self.transform(Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array))
+
+
+def _why_not_lightly(method: str) -> str:
+    if method != "simclr":
+        return "the baseline is lightly's SimCLR"
+    return "" if importlib.util.find_spec("lightly") else "lightly is not installed (pip install lightly)"
+
+
+def _lightly_loops(
+    method: Method, images: Tensor, config: train.TrainConfig, device: torch.device
+) -> tuple[dict, dict[str, Loop]]:
+    """Three training loops around lightly 1.x's SimCLR, and facts about them.
+
+    images_per_second   as its users run it (its examples for CIFAR-10): `SimCLRTransform(input_size=…,
+                        gaussian_blur=0)` on PIL images, one at a time, in a DataLoader; one pass of the encoder for
+                        each view; its projection head and its `NTXentLoss`; fp32, NCHW
+    with_our_views      the same step, on views that `augment` makes of the batch on the device, without a DataLoader
+    equal_terms         the same with our precision and memory layout too; what is left between this and our loop is
+                        the head, the loss, and one pass of the encoder for both views instead of two
+
+    So with_our_views / images_per_second is what the views bring, and equal_terms / with_our_views what precision and
+    layout bring. In all three the encoder, the head's widths and the optimizer (fused AdamW) are ours, the encoder
+    normalises (the transform does not do it a second time), and a timed step is: fetch the batch, forward, backward,
+    optimizer. The start of the workers is not timed, and neither are the batches that they had ready before.
+    """
+    from lightly.loss import NTXentLoss
+    from lightly.models.modules.heads import SimCLRProjectionHead
+    from lightly.transforms import SimCLRTransform
+
+    size, steps = config.batch_size, max(2, config.steps // 5)  # it is slow: a fifth of our steps is as long
+    dtype = devices.precision(config.precision, device)
+    hidden, out = method.projector[0].out_features, method.projector[-1].out_features
+    dataset = _Pictures(images, SimCLRTransform(input_size=images.shape[-1], gaussian_blur=0.0, normalize=None))
+
+    def trainer(dtype: torch.dtype, layout: torch.memory_format) -> Callable[[Tensor, Tensor], None]:
+        """One training step on two views, for a model of its own."""
+        encoder = nets.build(method.encoder.config())
+        model = nn.Sequential(encoder, SimCLRProjectionHead(encoder.dim, hidden, out))
+        model.to(device).to(memory_format=layout).train()
+        criterion, optimizer = NTXentLoss(), train.make_optimizer(model, config)
+
+        def step(a: Tensor, b: Tensor) -> None:
+            with devices.autocast(device, dtype):
+                loss = criterion(model(a.to(device)), model(b.to(device)))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        return step
+
+    def from_loader(workers: int) -> Loop:
+        ahead = workers * PREFETCH
+        count = steps + -steps % max(workers, 1)  # workers deliver in turn: whole turns
+        extra: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": PREFETCH} if workers else {}
+        # Batches before and after the timed ones, so that the queue is as full at the end as at the start; and an end,
+        # so that the workers rest while the others have their turn.
+        sampler = RandomSampler(range(len(dataset)), num_samples=size * (1 + ahead + count + ahead))
+        loader: DataLoader = DataLoader(dataset, size, sampler=sampler, drop_last=True, num_workers=workers, **extra)
+        step = trainer(torch.float32, torch.contiguous_format)
+        return lambda: _speed(step, loader, count, size, device, skip=1 + ahead)
+
+    def from_augment(dtype: torch.dtype, layout: torch.memory_format) -> Loop:
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            while True:
+                for index in torch.randperm(len(images), device=device)[: len(images) // size * size].split(size):
+                    yield method.views(images[index], generator)
+
+        generator, step = devices.generator(config.seed, device), trainer(dtype, layout)
+        count = max(2, config.steps // 2)
+        return lambda: _speed(step, islice(batches(), 1 + count), count, size, device, skip=1)
+
+    loaders = {workers: from_loader(workers) for workers in dict.fromkeys(WORKERS)}
+    best = max(loaders, key=lambda workers: loaders[workers]())
+    loops = {
+        "images_per_second": loaders[best],
+        "with_our_views": from_augment(torch.float32, torch.contiguous_format),
+        "equal_terms": from_augment(dtype, torch.channels_last),
+    }
+    return {"version": version("lightly"), "workers": best, "steps": steps}, loops
+
+
+def _speed(
+    step: Callable[[Tensor, Tensor], None], batches: Iterable, steps: int, size: int, device: torch.device, skip: int
+) -> float:
+    """Images a second over `steps` batches, fetching included; `skip` come before them, and the rest is drained."""
+    batches = iter(batches)
+    for a, b in islice(batches, skip):
+        step(a, b)
+    devices.synchronize(device)
+    start = time.perf_counter()
+    for a, b in islice(batches, steps):
+        step(a, b)
+    devices.synchronize(device)
+    seconds = time.perf_counter() - start
+    for _ in batches:
+        pass
+    return steps * size / seconds
+
+
+def _name(dtype: torch.dtype) -> str:
+    return "bf16" if dtype == torch.bfloat16 else "fp32"

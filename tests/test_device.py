@@ -1,0 +1,116 @@
+"""Devices, seeds and precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sslkit import device as devices
+
+
+def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.pick() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.pick() == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert devices.pick() == torch.device("cpu")
+
+
+def test_a_named_device_is_taken(device):
+    assert devices.pick(str(device)).type == device.type
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named_with_the_way_out(name):
+    with pytest.raises(ValueError, match=f"device '{name}' cannot be used here.*Use 'auto' or 'cpu'"):
+        devices.pick(name)
+
+
+def test_a_generator_repeats_itself_and_lives_on_the_device(device):
+    draw = lambda seed: torch.rand(5, generator=devices.generator(seed, device), device=device)  # noqa: E731
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_seeded_fixes_what_is_drawn_inside_and_leaves_the_global_stream_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    with devices.seeded(0):
+        first = torch.rand(4)
+    assert torch.equal(torch.rand(3), expected)
+    with devices.seeded(0):
+        assert torch.equal(torch.rand(4), first)
+    with devices.seeded(1):
+        assert not torch.equal(torch.rand(4), first)
+
+
+def test_seeded_puts_the_global_stream_back_after_an_error():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    with pytest.raises(KeyError):
+        with devices.seeded(0):
+            raise KeyError
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("bf16_seconds, faster", [(0.5, True), (0.79, True), (0.9, False), (1.0, False), (7.0, False)])
+def test_bf16_is_taken_on_a_cpu_only_where_it_was_measured_to_be_clearly_faster(monkeypatch, bf16_seconds, faster):
+    seconds = {torch.bfloat16: bf16_seconds, torch.float32: 1.0}
+    monkeypatch.setattr(devices, "_conv_seconds", seconds.__getitem__)
+    devices.fast_bf16.cache_clear()
+    try:
+        wanted = torch.bfloat16 if faster else torch.float32
+        assert devices.precision("auto", torch.device("cpu")) == wanted
+    finally:
+        devices.fast_bf16.cache_clear()
+
+
+def test_the_measurement_of_bf16_runs_and_is_made_once(monkeypatch):
+    calls = []
+    real = devices._conv_seconds
+    monkeypatch.setattr(devices, "_conv_seconds", lambda dtype: calls.append(dtype) or real(dtype))
+    devices.fast_bf16.cache_clear()
+    try:
+        answers = {devices.fast_bf16("cpu") for _ in range(3)}
+    finally:
+        devices.fast_bf16.cache_clear()
+    assert len(answers) == 1
+    assert sorted(map(str, calls)) == ["torch.bfloat16", "torch.float32"]
+
+
+def test_devices_of_other_kinds_work_in_fp32():
+    assert not devices.fast_bf16("mps")
+
+
+def test_a_named_precision_is_taken_as_it_is(device):
+    assert devices.precision("fp32", device) == torch.float32
+    assert devices.precision("bf16", device) == torch.bfloat16
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="precision is 'fp16'; expected 'auto', 'fp32' or 'bf16'"):
+        devices.precision("fp16", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_is_on_for_bf16_only(device, dtype):
+    a = torch.ones(2, 2, device=device)
+    with devices.autocast(device, dtype):
+        assert (a @ a).dtype == dtype
+
+
+@pytest.mark.parametrize("value, is_set", [(None, False), ("", False), ("0", False), ("1", True), ("yes", True)])
+def test_a_flag_of_the_environment(monkeypatch, value, is_set):
+    if value is not None:
+        monkeypatch.setenv("SSLKIT_FAST", value)
+    assert devices.flag("SSLKIT_FAST") is is_set
+    assert devices.fast() is is_set
+
+
+def test_a_device_describes_itself_and_can_be_waited_for(device):
+    devices.synchronize(device)
+    assert device.type in devices.describe(device)
