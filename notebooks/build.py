@@ -177,7 +177,8 @@ def tidy(notebook: NotebookNode) -> None:
 
 def is_progress_bar(output: NotebookNode) -> bool:
     if output.output_type == "stream":
-        return output.name == "stderr" and bool(PROGRESS_BAR.search(output.text))
+        erased = not output.text.strip()  # a bar that took itself away
+        return output.name == "stderr" and (erased or bool(PROGRESS_BAR.search(output.text)))
     data = output.get("data", {})
     return WIDGET in data and bool(PROGRESS_BAR.search(data.get("text/plain", "")))
 

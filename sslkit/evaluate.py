@@ -113,7 +113,8 @@ class Probe(nn.Module):
         if len(x) != len(y):
             raise ValueError(f"there are {len(x)} rows of features but {len(y)} labels; expected one label a row.")
         x = x.float()
-        self.mean, self.std = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-6)
+        self.mean, std = x.mean(dim=0), x.std(dim=0, correction=0)
+        self.std = torch.where(std > 1e-6, std, 1.0)  # a coordinate that is constant here says nothing elsewhere
         x = (x - self.mean) / self.std
         # More coordinates than rows: the solution lies in the span of the rows, so it is sought there. Same minimum.
         basis = torch.linalg.qr(x.T).Q if x.shape[1] > x.shape[0] else None  # (D, N), orthonormal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as _Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from sslkit.augment import to_float
@@ -26,6 +28,15 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "supervised": (SUPERVISED, "s", "-"),
     "supervised, weak": (SUPERVISED, "v", "--"),
 }
+
+
+class Figure(_Figure):
+    """A figure that a notebook shows by itself, without pyplot, which keeps figures and is not thread-safe."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        return buffer.getvalue()
 
 
 def colour(name: str) -> str:
@@ -99,7 +110,7 @@ def bars(
         axis.text(m + s + 0.015, i, f"{m:.2f}", va="center", fontsize=10)
     if chance is not None:
         axis.axvline(chance, color="black", linestyle=":", linewidth=1)
-        axis.text(chance, len(names) - 0.42, "chance", ha="center", va="bottom", fontsize=8)
+        axis.text(chance, -0.5, "chance", ha="center", va="bottom", fontsize=8)
     axis.invert_yaxis()
     axis.set(xlabel=xlabel, xlim=(0, max(1.0, float((mean + std).max()) * 1.15)), title=title)
     _plain(axis)
@@ -119,6 +130,7 @@ def loss_curve(
         axis.plot(epochs, [r["validation_loss"] for r in history], color=BLUES[1], linestyle="--", label="validation")
     if chance is not None:
         axis.axhline(chance, color=RANDOM, linestyle=":", label="knows nothing")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epoch", ylabel=ylabel, title=title, ylim=(0, None))
     axis.legend(frameon=False, fontsize=9)
     _plain(axis)

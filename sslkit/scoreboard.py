@@ -99,17 +99,18 @@ def render(rows: list[dict]) -> str:
         lines.setdefault((r["data"], r["method"], r["task"], r["budget"]), {})[r["labels_per_class"]] = r
     at = 10 if 10 in counts else counts[0]
     best_last = sorted(lines, key=lambda key: lines[key].get(at, {"mean": 0})["mean"])
-    head = f"{'method':<22}{'budget':<8}" + "".join(f"{f'{c} a class':>16}" for c in counts)
+    head = f"{'method':<18}{'budget':<7}" + "".join(f"{c:>10}" for c in counts)
     body = []
     for key in best_last:
         cells = (lines[key].get(c) for c in counts)
-        text = "".join(f"{'–' if r is None else _mean(r):>16}" for r in cells)
-        body.append(f"{key[1]:<22}{key[3]:<8}{text}")
-    return "\n".join([head, "-" * len(head), *body])
+        text = "".join(f"{'–' if r is None else _mean(r):>10}" for r in cells)
+        body.append(f"{key[1]:<18}{key[3]:<7}{text}")
+    return "\n".join([f"{'':<25}test accuracy by number of labels a class, mean ± std", head, "-" * len(head), *body])
 
 
 def _mean(row: dict) -> str:
-    return f"{row['mean']:.3f} ± {row['std']:.3f}"
+    spread = f" ±{row['std']:.2f}".replace("0.", ".") if row["std"] else ""
+    return f"{row['mean']:.2f}{spread}"
 
 
 def _key(row: dict) -> tuple:

@@ -1,6 +1,7 @@
 """Lesson 01: the controls over the number of labels, measured. Resumable: what stands in 01.json is not measured again.
 
-    python notebooks/experiments/01.py        about 40 minutes on 2 cores
+    python notebooks/experiments/01.py              everything, about 40 minutes on 2 cores
+    python notebooks/experiments/01.py weak pixels  these controls only
 
 01.json: {"strong" | "weak" | "random" | "pixels": {labels a class: {"mean", "std", "low", "high", "runs", …}}}
 """
@@ -8,7 +9,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from sslkit import device, evaluate, nets
@@ -43,20 +46,24 @@ def main() -> None:
         # no augmented copies: with them the probe on pixels is worse (LOG.md)
         "pixels": lambda n: evaluate.label_efficiency(evaluate.pixels, splits, [n], DRAWS, augment=None)[n],
     }
-    results = json.loads(FILE.read_text()) if FILE.exists() else {}
-    if results.get("data_hash") != splits["test"].hash:
-        results = {"data_hash": splits["test"].hash, "draws": DRAWS, **{name: {} for name in measure}}
-    for name, function in measure.items():
+    for name in sys.argv[1:] or measure:
         for count in evaluate.LABELS:
-            if str(count) in results[name]:
+            if str(count) in read(splits["test"].hash, measure)[name]:
                 continue
             start = time.perf_counter()
-            row = results[name][str(count)] = {
-                k: round(v, 4) for k, v in function(count).json().items() if v is not None
-            }
+            row = {key: round(value, 4) for key, value in measure[name](count).json().items() if value is not None}
+            results = read(splits["test"].hash, measure)  # again: another process may have added to it meanwhile
+            results[name][str(count)] = row
             FILE.write_text(json.dumps(results, indent=1) + "\n")
-            seconds = time.perf_counter() - start
-            print(f"{name:<8}{count:>4} a class: {row['mean']:.3f}  {seconds:.0f} s", flush=True)
+            print(f"{name:<8}{count:>4} a class: {row['mean']:.3f}  {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def read(data_hash: str, names: Iterable[str]) -> dict:
+    """What has been measured on this very data."""
+    results = json.loads(FILE.read_text()) if FILE.exists() else {}
+    if results.get("data_hash") != data_hash:
+        results = {"data_hash": data_hash, "draws": DRAWS}
+    return {**{name: {} for name in names}, **results}
 
 
 if __name__ == "__main__":

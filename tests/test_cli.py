@@ -1,0 +1,274 @@
+"""The command line, in this process, on three colours instead of ten digits: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sslkit import checkpoint, cli, data, methods, scoreboard
+from sslkit.data import Split
+
+
+def toy(name: str, split: str = "train", *, size: int | None = None) -> Split:
+    """Three classes of 16×16 images, 30 sources in each."""
+    n, seed = 90, ["train", "val", "test"].index(split)
+    labels = torch.arange(n) % 3
+    images = torch.randint(0, 60, (n, 3, size or 16, size or 16), generator=torch.Generator().manual_seed(seed))
+    images[torch.arange(n), labels] += 120
+    return Split(images.byte(), labels, ("red", "green", "blue"), torch.arange(n), name, split, hash=f"toy-{split}")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """Runs of 20 steps, in a folder of their own, on data that is there at once."""
+    monkeypatch.setenv("SSLKIT_FAST", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    monkeypatch.setattr(data, "load", toy)
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = cli.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def pretrain(capsys, *arguments: object) -> tuple[int, str, str]:
+    return run(capsys, "pretrain", *arguments, "--batch-size", 16, "--device", "cpu", "--precision", "fp32")
+
+
+def last(out: str) -> dict:
+    return json.loads(out.strip().splitlines()[-1])
+
+
+# ---- pretrain and evaluate ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_pretrain_then_evaluate(toys, capsys, tmp_path, method):
+    file = tmp_path / "e.pt"
+    code, out, _ = pretrain(capsys, method, "--out", file, "--json")
+    assert code == 0 and file.is_file()
+    facts = last(out)
+    assert (facts["file"], facts["method"], facts["data"]) == (str(file), method, "photodigits")
+    assert facts["steps"] == 20 and facts["seconds"] > 0 and facts["images_per_second"] > 0
+    assert all(record["loss"] > 0 for record in facts["history"])
+    content = checkpoint.load(file)
+    assert content["data_hash"] == "toy-train" and content["settings"]["batch_size"] == 16
+    assert content["history"] == facts["history"]
+
+    code, out, _ = run(capsys, "evaluate", file, "--seeds", 2, "--device", "cpu", "--json")
+    assert code == 0
+    report = last(out)
+    assert report["probe"].keys() == {"10"}
+    assert {"mean", "std", "block"} <= report["probe"]["10"].keys()
+    assert report["probe"]["10"]["mean"] > 0.9 and report["probe"]["10"]["runs"] == report["draws"] == 2
+    assert 0 <= report["knn"] <= 1
+    controls = report["controls"]
+    assert {"chance", "pixels", "random", "supervised"} <= controls.keys()
+    assert controls["chance"] == pytest.approx(1 / 3)
+    assert controls["pixels"] > 0.9
+    for name in ("random", "supervised", "pixels_probe"):
+        assert controls[name]["10"].keys() >= {"mean", "std", "low", "high"}
+    assert report["data_hash"] == "toy-test"
+    for line in ("this encoder", "supervised from scratch", "random encoder", "raw pixels", "chance", "kNN"):
+        assert line in out
+
+
+@pytest.fixture
+def file(toys, capsys, tmp_path) -> Path:
+    assert pretrain(capsys, "rotation", "--out", tmp_path / "e.pt")[0] == 0
+    return tmp_path / "e.pt"
+
+
+def test_several_counts_give_the_curve_and_controls_can_be_left_out(file, capsys):
+    code, out, _ = run(capsys, "evaluate", file, "--per-class", 1, 5, 10, "--no-controls", "--device", "cpu", "--json")
+    assert code == 0
+    report = last(out)
+    assert list(report["probe"]) == ["1", "5", "10"]
+    assert "controls" not in report and "supervised" not in out
+    for count in (1, 5, 10):
+        assert f"{count} a class" in out
+
+
+def test_without_json_there_is_none(file, capsys):
+    _, out, _ = run(capsys, "evaluate", file, "--no-controls", "--seeds", 1, "--device", "cpu")
+    assert "{" not in out and "this encoder" in out
+    assert "{" not in pretrain(capsys, "rotation")[1]
+
+
+def test_the_checkpoint_has_a_place_of_its_own_by_default(toys, capsys, tmp_path):
+    _, out, _ = pretrain(capsys, "rotation", "--data", "folder:some/place", "--seed", 3)
+    assert "saved" in out
+    assert (tmp_path / "runs" / "rotation-folder-some-place-3.pt").is_file()
+
+
+def test_the_settings_reach_the_run(toys, capsys, tmp_path):
+    pretrain(capsys, "rotation", "--out", "a.pt", "--epochs", 2, "--lr", 0.001, "--seed", 7, "--size", 20)
+    settings = checkpoint.load("a.pt")["settings"]
+    expected = {"epochs": 2, "steps": 0, "lr": 0.001, "seed": 7, "batch_size": 16, "precision": "fp32"}
+    assert expected.items() <= settings.items()
+
+
+def test_the_budget_chooses_the_recipe(toys, capsys):
+    from sslkit import recipes
+
+    for budget in ("lesson", "long"):
+        pretrain(capsys, "rotation", "--out", f"{budget}.pt", "--budget", budget)
+        assert checkpoint.load(f"{budget}.pt")["settings"]["steps"] == getattr(recipes.get("rotation"), budget).steps
+
+
+def test_the_same_seed_makes_the_same_encoder(toys, capsys):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        pretrain(capsys, "simclr", "--out", f"{name}.pt", "--seed", seed)
+    a, b, c = (checkpoint.load(f"{name}.pt")["encoder"]["blocks.0.0.weight"] for name in "abc")
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_resnet18_suits_its_stem_to_the_images(toys, capsys):
+    from sslkit import nets
+
+    small, large = (cli._net_for("resnet18", torch.zeros(1, 3, side, side)) for side in (64, 65))
+    assert (small, large) == ({"small_images": True}, {"small_images": False})
+    assert cli._net_for("convnet", torch.zeros(1, 3, 65, 65)) == {}
+    assert pretrain(capsys, "rotation", "--net", "resnet18", "--epochs", 1, "--out", "r.pt")[0] == 0
+    assert isinstance(checkpoint.load_encoder("r.pt"), nets.ResNet18)
+
+
+def test_an_interrupt_keeps_what_was_learned(toys, capsys, monkeypatch):
+    steps = []
+
+    def interrupted(*_):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return real(*_)
+
+    real = methods.Rotation.loss
+    monkeypatch.setattr(methods.Rotation, "loss", interrupted)
+    code, out, _ = pretrain(capsys, "rotation", "--out", "i.pt")
+    assert code == 0 and "2 steps" in out and "stopped early by interrupt" in out
+    assert checkpoint.load_encoder("i.pt")
+
+
+def test_an_interrupt_elsewhere_ends_quietly(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "load", interrupted)
+    assert pretrain(capsys, "rotation")[0] == 130
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["simcrl"], "unknown method 'simcrl'. Did you mean 'simclr'"),
+        (["rotation", "--data", "photodigit"], "unknown data set 'photodigit'. Did you mean 'photodigits'"),
+        (["rotation", "--net", "resnet"], "unknown net 'resnet'. Did you mean 'resnet18'"),
+        (["rotation", "--budget", "lessons"], "unknown budget 'lessons'. Did you mean 'lesson'"),
+        (["rotation", "--size", "20"], "size=20 was given with 'photodigits'"),
+        (["rotation", "--lr", "0"], "lr is 0.0; expected a positive number"),
+    ],
+)
+def test_a_wrong_word_is_named_with_the_nearest_right_one(capsys, arguments, message):
+    code, out, err = pretrain(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--batch-size", "100"], "batch_size is 100, but there are only 90 images"),
+        (["--out", "in-the-way/e.pt"], "cannot write to"),
+        (["--lr", "1e30", "--precision", "fp32"], "Try a lower lr"),
+        (["--precision", "fp16"], "precision is 'fp16'; expected 'auto', 'fp32' or 'bf16'"),
+        (["--device", "gpu"], "device 'gpu' cannot be used here"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(toys, capsys, arguments, message):
+    Path("in-the-way").touch()
+    given = ["--batch-size", "16"] if "--batch-size" not in arguments else []
+    given += ["--device", "cpu"] if "--device" not in arguments else []
+    code, _, err = run(capsys, "pretrain", "rotation", *arguments, *given)
+    assert code == 2
+    assert message in err.strip().splitlines()[-1] and "Traceback" not in err
+
+
+def test_evaluate_says_what_is_wrong_with_a_file(toys, capsys, tmp_path):
+    code, _, err = run(capsys, "evaluate", "nowhere.pt")
+    assert code == 2 and "no checkpoint at nowhere.pt" in err and "python -m sslkit pretrain" in err
+    (tmp_path / "text.pt").write_text("text")
+    code, _, err = run(capsys, "evaluate", "text.pt")
+    assert code == 2 and "text.pt cannot be loaded" in err
+
+
+def test_evaluate_needs_classes(file, capsys, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name, split, **_: replace(toy(name, split), classes=()))
+    code, _, err = run(capsys, "evaluate", file, "--device", "cpu")
+    assert code == 2 and "no classes to tell apart" in err
+
+
+def test_evaluate_says_how_many_labels_there_are(file, capsys):
+    code, _, err = run(capsys, "evaluate", file, "--per-class", 31, "--device", "cpu")
+    assert code == 2 and "31 labels a class were asked for" in err and "only 30" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["pretrain", "rotation", "--epoch", "3"], ["pretrain"], ["pretrain", "rotation", "--seed", "x"], ["pretrian"], []],
+)
+def test_arguments_that_do_not_parse_end_in_an_error(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code not in (0, None)
+
+
+# ---- the others --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"])
+    out = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert "--json" in out and "usage: python -m sslkit" in out
+
+
+def test_the_scoreboard_is_shown(capsys, tmp_path):
+    fields = dict.fromkeys(scoreboard.FIELDS, 0) | {"method": "simclr", "data": "mnist", "labels_per_class": 10}
+    table = {"rows": [fields | {"mean": 0.5, "std": 0.1, "task": "probe", "budget": "long"}], "made_with": {"a": 1}}
+    Path("table.json").write_text(json.dumps(table))
+    code, out, _ = run(capsys, "scoreboard", "--file", "table.json", "--data", "mnist", "--json")
+    assert code == 0 and "0.500 ± 0.100" in out
+    assert last(out) == table
+    code, out, _ = run(capsys, "scoreboard", "--file", "table.json")
+    assert code == 0 and "no rows yet" in out and "{" not in out
+    Path("table.json").write_text("[]")
+    code, _, err = run(capsys, "scoreboard", "--file", "table.json")
+    assert code == 2 and "table.json is not a scoreboard" in err
+
+
+def test_the_module_runs_and_lists_its_commands():
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "sslkit", "--help"], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0
+    for command in (*cli.COMMANDS, "lab"):
+        assert command in done.stdout
+    assert done.stderr == ""
