@@ -77,18 +77,15 @@ def load(path: str | Path) -> dict:
         raise FileNotFoundError(
             f"no checkpoint at {path}.{beside} Make one: python -m sslkit pretrain simclr --out FILE.pt"
         )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} cannot be loaded: it is not a PyTorch file, or one that was cut off. {_EXPECTED}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path):
-            reason = "it holds pickled Python objects, which could run code when loaded, so it was refused"
-        else:
-            reason = "it is not a PyTorch file, or one that was cut off"
+        reason = "it holds pickled Python objects, which could run code when loaded, so it was refused"
         raise ValueError(f"{path} cannot be loaded: {reason}. {_EXPECTED}") from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be loaded: it is truncated or damaged ({_first_line(error)}). {_EXPECTED}"
-        ) from error
+    except Exception as error:  # torch raises nearly anything on a damaged file
+        raise ValueError(f"{path} cannot be loaded: it is damaged ({_first_line(error)}). {_EXPECTED}") from error
     if not isinstance(content, dict) or not _KEYS <= content.keys():
         found = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path} is a PyTorch file, but not an sslkit checkpoint (it holds {found}). {_EXPECTED}")

@@ -38,8 +38,9 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; expected a positive number.")
     n = len(a)
-    z = F.normalize(_full(torch.cat([a, b])), dim=1)  # (2N, D)
-    logits = z @ z.T / temperature  # (2N, 2N)
+    with torch.autocast(a.device.type, enabled=False):  # which would round the cosines to three digits
+        z = F.normalize(_full(torch.cat([a, b])), dim=1)  # (2N, D)
+        logits = z @ z.T / temperature  # (2N, 2N)
     logits.fill_diagonal_(float("-inf"))  # a view is not its own partner
     partner = torch.arange(2 * n, device=a.device).roll(n)  # 0 ↔ N, 1 ↔ N + 1, …
     return F.cross_entropy(logits, partner)

@@ -57,28 +57,37 @@ def test_seeded_puts_the_global_stream_back_after_an_error():
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("bf16_seconds, faster", [(0.5, True), (0.79, True), (0.9, False), (1.0, False), (7.0, False)])
-def test_bf16_is_taken_on_a_cpu_only_where_it_was_measured_to_be_clearly_faster(monkeypatch, bf16_seconds, faster):
-    seconds = {torch.bfloat16: bf16_seconds, torch.float32: 1.0}
-    monkeypatch.setattr(devices, "_conv_seconds", seconds.__getitem__)
+@pytest.fixture
+def fresh():
+    """Asks the machine again, and forgets what a test made it say."""
     devices.fast_bf16.cache_clear()
-    try:
-        wanted = torch.bfloat16 if faster else torch.float32
-        assert devices.precision("auto", torch.device("cpu")) == wanted
-    finally:
-        devices.fast_bf16.cache_clear()
+    yield
+    devices.fast_bf16.cache_clear()
 
 
-def test_the_measurement_of_bf16_runs_and_is_made_once(monkeypatch):
+@pytest.mark.parametrize(
+    "known, faster",
+    [({"avx512_bf16": True}, True), ({"bf16": True}, True), ({"avx512_bf16": False, "avx2": True}, False), ({}, False)],
+)
+def test_a_cpu_is_asked_what_its_instructions_know(monkeypatch, fresh, known, faster):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert devices.precision("auto", torch.device("cpu")) == (torch.bfloat16 if faster else torch.float32)
+
+
+@pytest.mark.parametrize("bf16_seconds, faster", [(0.5, True), (0.79, True), (0.9, False), (1.0, False), (7.0, False)])
+def test_where_torch_cannot_tell_bf16_has_to_be_clearly_faster(monkeypatch, fresh, bf16_seconds, faster):
+    seconds = {torch.bfloat16: bf16_seconds, torch.float32: 1.0}
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(devices, "_conv_seconds", seconds.__getitem__)
+    assert devices.precision("auto", torch.device("cpu")) == (torch.bfloat16 if faster else torch.float32)
+
+
+def test_the_measurement_of_bf16_runs_and_is_made_once(monkeypatch, fresh):
     calls = []
     real = devices._conv_seconds
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     monkeypatch.setattr(devices, "_conv_seconds", lambda dtype: calls.append(dtype) or real(dtype))
-    devices.fast_bf16.cache_clear()
-    try:
-        answers = {devices.fast_bf16("cpu") for _ in range(3)}
-    finally:
-        devices.fast_bf16.cache_clear()
-    assert len(answers) == 1
+    assert len({devices.fast_bf16("cpu") for _ in range(3)}) == 1
     assert sorted(map(str, calls)) == ["torch.bfloat16", "torch.float32"]
 
 

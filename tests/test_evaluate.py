@@ -1,4 +1,4 @@
-"""Frozen encoder -> numbers: each against a loop, a closed form or scikit-learn, and nothing chosen by the test split."""
+"""Frozen encoder -> numbers: each against a loop, a closed form or scikit-learn; the test split chooses nothing."""
 
 from __future__ import annotations
 

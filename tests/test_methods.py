@@ -1,4 +1,4 @@
-"""Every method: forward is the loss of its views, it starts near chance, learns one batch, and survives a round trip."""
+"""Every method: forward is the loss of its views; it starts near chance, learns a batch, and makes the round trip."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_the_state_makes_the_round_trip(name):
     method, x = make(name), batch(name)
     method(x, devices.generator(0))  # so that batch norm has seen something
     other = make(name, seed=1)
-    assert not torch.equal(other.eval()(x, devices.generator(1))["loss"], method.eval()(x, devices.generator(1))["loss"])
+    assert not torch.equal(
+        other.eval()(x, devices.generator(1))["loss"], method.eval()(x, devices.generator(1))["loss"]
+    )
     other.load_state_dict(method.state_dict())
     assert torch.equal(other.eval()(x, devices.generator(1))["loss"], method.eval()(x, devices.generator(1))["loss"])
 

@@ -18,7 +18,7 @@ from sslkit.data.split import fingerprint
 # Version 1 of the data, as every figure of the course was measured on it. If this test fails, the data has changed:
 # that is version 2, with a new VERSION in photodigits.py and every row of the scoreboard measured anew.
 HASH = {"train": "v1-81990c0e4102", "val": "v1-af993cf469d7", "test": "v1-bf24c588786a"}  # of all random draws
-# Mean and standard deviation of red, green and blue, 0 … 255, since the hash does not see how the draws are made into images.
+# Mean and standard deviation of red, green and blue, 0 … 255: the hash does not see how the images are composed.
 MEAN = {"train": (114.01, 111.70, 99.91), "val": (108.35, 128.98, 124.83), "test": (82.39, 108.43, 105.72)}
 SPREAD = {"train": (87.48, 70.79, 76.71), "val": (97.33, 80.87, 87.51), "test": (94.78, 77.48, 81.02)}
 

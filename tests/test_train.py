@@ -382,7 +382,9 @@ class BadGradient(Line):
 def test_a_parameter_that_is_no_number_is_an_error_too():
     kept = []
     method = BadGradient()
-    with pytest.raises(FloatingPointError, match="a parameter is no longer a number in epoch 2 .*parameters of epoch 1"):
+    with pytest.raises(
+        FloatingPointError, match="a parameter is no longer a number in epoch 2 .*parameters of epoch 1"
+    ):
         fit(method, points(), quiet(), callbacks=[lambda m, r: kept.append(state(m))], device="cpu")
     assert same(state(method), kept[0])
 
