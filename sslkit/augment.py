@@ -148,7 +148,7 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
     across = (2 * torch.arange(w, device=x.device) + 1) / w - 1  # centres of the pixels, from −1 to 1
     down = (2 * torch.arange(h, device=x.device) + 1) / h - 1
     m = matrix[..., None]  # (N, 2, 3, 1)
-    # F.affine_grid multiplies matrices for this; a coordinate is a term of the column plus one of the row (6 times faster)
+    # Not F.affine_grid, which multiplies matrices: a coordinate is a term of its column plus one of its row.
     grid = x.new_empty(n, h, w, 2)
     for i in range(2):
         torch.add((m[:, i, 0] * across + m[:, i, 2])[:, None, :], (m[:, i, 1] * down)[:, :, None], out=grid[..., i])

@@ -98,7 +98,11 @@ def load(path: str | Path) -> dict:
 
 def load_encoder(path: str | Path) -> nets.Encoder:
     """The encoder of a checkpoint, ready to evaluate."""
-    content = load(path)
+    return encoder_of(load(path))
+
+
+def encoder_of(content: dict) -> nets.Encoder:
+    """The encoder in the content of a checkpoint."""
     encoder = nets.build(content["net"])
     encoder.load_state_dict(content["encoder"])
     return encoder.eval()

@@ -22,7 +22,8 @@ from sslkit.data import Split, draw_labels
 
 LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the course
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
-COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself
+COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself …
+ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
 SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.05, progress=False)
 
 
@@ -242,6 +243,7 @@ def _labelled(extract, known: Split, count: int, seed: int, augment: Augment | N
     """The features of one draw of labelled images, with their augmented copies, and their labels."""
     index = draw_labels(known, count, seed)
     images, labels = known.images[index], known.labels[index]
+    copies = min(copies, max(ROWS // len(index) - 1, 0))
     if augment is not None and copies:
         generator = devices.generator(seed, images.device)
         images = torch.cat([to_float(images), *(augment(images, generator) for _ in range(copies))])

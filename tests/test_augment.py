@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslkit import augment as room
-from sslkit.augment import GREY, STRONG, WEAK, Augment
+from sslkit.augment import STRONG, WEAK, Augment
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 EVERYTHING = Augment(
     scale=(0.3, 0.9),

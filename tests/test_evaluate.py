@@ -436,6 +436,15 @@ def test_only_the_drawn_images_are_used_with_their_copies_and_the_test_split_is_
     torch.testing.assert_close(labelled[-1], torch.cat([plain, *[1 - plain] * 3]))
 
 
+def test_many_labels_have_fewer_copies(monkeypatch):
+    monkeypatch.setattr(evaluate, "ROWS", 50)
+    sizes = []
+    label_efficiency(
+        lambda images: sizes.append(len(images)) or evaluate.pixels(images), toys(), (1, 4, 10), draws=1, copies=8
+    )
+    assert [n for n in sizes if n != 60] == [K * 9, 12 * 4, 30]  # all copies, three, none
+
+
 def test_more_labels_than_there_are_is_an_error_with_the_numbers():
     with pytest.raises(ValueError, match="100 labels a class were asked for, but class 'red' of toy/train has only 10"):
         label_efficiency(evaluate.pixels, toys(), (100,))

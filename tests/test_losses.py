@@ -165,6 +165,13 @@ def test_nt_xent_works_out_half_precision_in_float32():
     assert loss.item() == pytest.approx(losses.nt_xent(a.double(), b.double()).item(), rel=1e-5)
 
 
+def test_nt_xent_is_not_made_coarse_by_autocast(device):
+    a, b = (z.float().to(device) for z in embeddings(64, 16))
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        loss = losses.nt_xent(a, b, 0.05)
+    assert loss.item() == pytest.approx(losses.nt_xent(a, b, 0.05).item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("shapes", [((4, 3), (5, 3)), ((4, 3), (4, 2)), ((4, 3, 1), (4, 3, 1)), ((4,), (4,))])
 def test_nt_xent_names_shapes_that_do_not_fit(shapes):
     with pytest.raises(ValueError, match=r"expected two \(N, D\) tensors of the same shape; got"):

@@ -9,36 +9,46 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
 
-from sslkit import device, evaluate, nets, recipes, scoreboard, train
+from sslkit import checkpoint, device, evaluate, nets, recipes, scoreboard, train
 from sslkit.data import load
 
 SEEDS, DRAWS, DATA = (0, 1, 2), 10, "photodigits"
+RUNS = Path(__file__).parents[2] / "runs" / "scoreboard"
 CONTROLS = {"strong": "supervised", "weak": "supervised, weak", "random": "random", "pixels": "pixels"}
 
 
+def pretrained(method: str, budget: str, seed: int, images) -> dict:
+    """The checkpoint of one pretraining run, from runs/scoreboard/ if it is there and was made in the same way."""
+    recipe, file = recipes.get(method), RUNS / f"{method}-{budget}-{seed}.pt"
+    config = replace(getattr(recipe, budget), seed=seed, progress=False)
+    if file.exists() and (content := checkpoint.load(file))["settings"] == asdict(config):
+        return content
+    with device.seeded(seed):
+        built = recipes.build(method, nets.ConvNet(), DATA)
+    result = train.fit(built, images, config)
+    print(f"{method} {budget} seed {seed}: {result.summary()}", flush=True)
+    facts = {"settings": asdict(config), "history": result.history, "seconds": result.seconds}
+    return checkpoint.load(checkpoint.save(file, built, name=method, data=DATA, **facts))
+
+
 def measure(method: str, budget: str, splits: dict) -> list[dict]:
-    recipe = recipes.get(method)
-    config = replace(getattr(recipe, budget), progress=False)
-    scores, seconds = [], []
-    for seed in SEEDS:
-        with device.seeded(seed):
-            built = recipes.build(method, nets.ConvNet(), DATA)
-        result = train.fit(built, splits["train"].images, replace(config, seed=seed))
-        scores.append(evaluate.label_efficiency(built.encoder, splits, draws=DRAWS))
-        seconds.append(result.seconds)
-        print(
-            f"{method} {budget} seed {seed}: {result.summary()}; 10 labels a class: {scores[-1][10].mean:.3f}",
-            flush=True,
-        )
+    runs = [pretrained(method, budget, seed, splits["train"].images) for seed in SEEDS]
+    scores = []
+    for run in runs:
+        encoder = checkpoint.encoder_of(run).to(device.pick())
+        scores.append(evaluate.label_efficiency(encoder, splits, draws=DRAWS))
+        print(f"{method} {budget}: 10 labels a class: {scores[-1][10].mean:.3f}", flush=True)
     pooled = {count: evaluate.Score.pool([s[count] for s in scores]) for count in scores[0]}
     return scoreboard.row(
         pooled,
         **{"method": method, "data": DATA, "data_hash": splits["test"].hash, "task": "probe", "budget": budget},
         pretrain_seeds=len(SEEDS),
         label_draws=DRAWS,
-        pretrain_seconds=round(sum(seconds) / len(seconds), 1),
-        settings={**asdict(config), **recipe.settings},
+        pretrain_seconds=round(median(run["seconds"] for run in runs), 1),
+        settings={**runs[0]["settings"], **recipes.get(method).settings},
     )
 
 

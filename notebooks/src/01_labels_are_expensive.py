@@ -137,7 +137,7 @@ print(f"the careless way, same images, same network: {accuracy(weak, val):.2f}")
 # %% [markdown]
 # The network did not change, nor did the labels. Only care did.
 #
-# **This decides how honest this course is.** Say that a pretrained network reaches 0.80 with ten labels a class. Beside
+# **This decides how honest this course is.** Say that a pretrained network reaches 0.8 with ten labels a class. Beside
 # the careless control that is a triumph. Beside the careful one it may be a defeat. A paper that compares with the
 # first one is not lying, and still wrong.
 #
@@ -157,7 +157,8 @@ plots.label_efficiency(curves, title="one network, two ways to train it")
 # *Figure: test accuracy over labels a class for supervised training, strong and weak. Both curves rise with the number
 # of labels, with the strong one far above the weak one at few labels.*
 #
-# With ten labels a class the careless control reaches WEAK10, and the careful one STRONG10. From here on, "supervised"
+# With ten labels a class the careless control reaches {{ex:01:weak.10.mean}}, and the careful one
+# {{ex:01:strong.10.mean}}. From here on, "supervised"
 # in this course means the careful one.
 #
 # ## The unsupervised end
@@ -323,8 +324,10 @@ plots.bars(measured, chance=0.1, title="ten labels a class")
 # `random` and `rotation` were measured just now; the others come from the sweep.
 #
 # Read it in both directions. Half a minute of a trivial task, without one label, more than doubles what the random
-# encoder gives: **something was learned**. And the careful control is far ahead: **it is not yet enough**. The lessons
-# to come are about closing that distance, and the scoreboard tells when it happens.
+# encoder gives: **something was learned**. Beside the weak control it looks like a triumph. Beside the careful control
+# it is **not yet enough**. Lesson 00's method draws level with that one at ten labels ({{sb:simclr/10}} and
+# {{sb:supervised/10}}) and is ahead with one or two: {{sb:simclr/1}} against {{sb:supervised/1}} at one label a class. Being
+# ahead of a careful control means something.
 #
 # ## Broken on purpose: the lucky run
 #
