@@ -113,6 +113,13 @@ def test_the_rank_of_two_unequal_directions_is_the_formula():
     assert collapse(z)["effective_rank"] == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-4)
 
 
+def test_what_all_embeddings_have_in_common_is_no_direction():
+    z = 0.1 * torch.randn(4000, 16, generator=seeded())
+    z[:, 0] += 10  # nearly the same point, with a little of everything else
+    assert collapse(z)["effective_rank"] == pytest.approx(15, abs=0.2)
+    assert collapse(z)["std"] < 0.05
+
+
 def test_collapse_does_not_mind_the_length_of_the_rows():
     z = torch.randn(100, 8, generator=seeded())
     longer = z * torch.linspace(0.1, 10, 100)[:, None]
@@ -477,9 +484,10 @@ def test_the_supervised_control_sees_the_labels_drawn_and_no_others(monkeypatch,
     def fit(method, data, config, **options):
         given.update(images=data[0], labels=data[1], config=config)
 
-    monkeypatch.setattr(evaluate.train, "fit", fit)
+    monkeypatch.setattr(evaluate.train, "fit", fit)  # so that what comes back has its initial parameters
     known = toys()["train"]
-    evaluate.train_supervised(NET, known, per_class, 5, Augment(), SHORT)
+    start, other = (evaluate.train_supervised(NET, known, per_class, s, Augment(), SHORT) for s in (4, 5))
+    assert not torch.equal(start.head.weight, other.head.weight)
     index = draw_labels(known, per_class, 5)
     pairs = {(image.numpy().tobytes(), int(label)) for image, label in zip(given["images"], given["labels"])}
     expected = {(known.images[i].numpy().tobytes(), int(known.labels[i])) for i in index}

@@ -113,7 +113,7 @@ plots.image_grid(pictures, columns=8, size=0.8, rows=["image", "weak", "strong"]
 # small crop and a little brightness. Strong views change colours altogether, and turn and crop more.*
 #
 # Now the careful way: the strong augmentation, and enough steps for it to matter. **Before you run:** by how much will
-# that change the test accuracy of the same network on the same 100 images? Write the accuracy that you expect.
+# that change the accuracy, on *val*, of the same network on the same 100 images? Write the accuracy that you expect.
 
 # %%
 my_guess = ...
@@ -337,7 +337,7 @@ plots.bars(measured, chance=0.1, title="ten labels a class")
 # %%
 one_label = evaluate.label_efficiency(task.encoder, splits, [1], draws=10)[1]
 print("ten draws:", " ".join(f"{run:.2f}" for run in sorted(one_label.runs)))
-print(f"mean {one_label.mean:.2f}   standard deviation {one_label.std:.2f}   the best {one_label.runs.max():.2f}")
+print(f"mean {one_label.mean:.2f} ± {one_label.std:.2f}, the best {one_label.runs.max():.2f}")
 
 # %% [markdown]
 # The best draw is no better method; it had better luck. Whoever shows one run, and stopped looking when it was a good
