@@ -58,8 +58,8 @@ def pretrain(
     recipe = recipes.get(method)
     names.pick(budget, ("lesson", "long"), "budget")
     names.pick(net, nets.NETS, "net")
-    splits = _splits(data, ("train", "val"), size)
-    images = splits["train"].images
+    known = _splits(data, ("train",), size)["train"]
+    images = known.images
     config = getattr(recipe, budget)
     if epochs is not None:
         config = replace(config, epochs=epochs, steps=0)
@@ -68,22 +68,19 @@ def pretrain(
     with devices.seeded(seed):
         encoder = nets.build({"net": net, "channels": images.shape[1]} | _net_for(net, images))
         built = recipes.build(method, encoder, data)
-    result = train.fit(built, images, config, device=device)
-    path = checkpoint.save(
-        out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt",
-        built,
-        name=method,
-        data=data,
-        data_hash=splits["train"].hash,
-        settings=asdict(config),
-        history=result.history,
-        seconds=result.seconds,
-    )
+    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
+    facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
+    try:
+        result = train.fit(built, images, config, device=device)
+    except FloatingPointError as error:
+        checkpoint.save(path, built, **facts)
+        raise FloatingPointError(f"{error} They were saved to {path}.") from error
+    checkpoint.save(path, built, **facts, history=result.history, seconds=result.seconds)
     print(f"{method} on {data}: {result.summary()}")
     print(f"saved {path}")
     if as_json:
-        facts = {"seconds": result.seconds, "images_per_second": result.images_per_second, "steps": result.steps}
-        print(json.dumps({"file": str(path), "method": method, "data": data, **facts, "history": result.history}))
+        speed = {"seconds": result.seconds, "images_per_second": result.images_per_second, "steps": result.steps}
+        print(json.dumps({"file": str(path), "method": method, "data": data, **speed, "history": result.history}))
     return 0
 
 

@@ -161,6 +161,22 @@ def test_an_interrupt_keeps_what_was_learned(toys, capsys, monkeypatch):
     assert checkpoint.load_encoder("i.pt")
 
 
+def test_a_loss_that_is_no_number_ends_in_an_error_and_keeps_the_last_sound_state(toys, capsys, tmp_path, monkeypatch):
+    whole = methods.SimCLR.loss
+
+    def broken(method, a, b):
+        out = whole(method, a, b)
+        return {"loss": out["loss"] * (float("nan") if method.calls.pop() else 1)}
+
+    monkeypatch.setattr(methods.SimCLR, "loss", broken)
+    monkeypatch.setattr(
+        methods.SimCLR, "calls", [1] * 15 + [0] * 5, raising=False
+    )  # sound in its first epoch of 5 steps
+    code, _, err = pretrain(capsys, "simclr", "--out", tmp_path / "e.pt")
+    assert code == 2 and "the loss became nan in epoch 2" in err and "They were saved to" in err
+    assert all(t.isfinite().all() for t in checkpoint.load(tmp_path / "e.pt")["encoder"].values())
+
+
 def test_an_interrupt_elsewhere_ends_quietly(capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from sslkit import device as devices
 from sslkit import evaluate, nets
@@ -497,9 +496,11 @@ def test_the_supervised_control_sees_the_labels_drawn_and_no_others(monkeypatch,
     assert given["config"] == replace(SHORT, seed=5)
 
 
-def test_the_supervised_control_is_scored_in_eval_mode(monkeypatch):
+def test_the_supervised_control_is_scored_in_eval_mode():
     method = evaluate.train_supervised(NET, toys()["train"], 2, 0, Augment(), SHORT, "cpu")
-    test = toy("test", n=600, seed=2)  # more than one batch
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    test = toy("test", n=600, seed=2, noise=250)  # more than one batch
     correct = evaluate._correct(method, test)
-    logits = nn.Module.eval(method).head(method.encoder(test.images / 255))
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+    logits = method.eval().head(method.encoder(test.images / 255))
     assert correct.tolist() == (logits.argmax(1) == test.labels).tolist()
