@@ -282,7 +282,7 @@ def test_the_scoreboard_is_shown(capsys, tmp_path):
 def test_the_module_runs_and_lists_its_commands():
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-m", "sslkit", "--help"], capture_output=True, text=True, timeout=120, env=environment
+        [sys.executable, "-m", "sslkit", "--help"], capture_output=True, text=True, timeout=300, env=environment
     )
     assert done.returncode == 0
     for command in (*cli.COMMANDS, "lab"):
