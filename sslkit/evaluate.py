@@ -24,7 +24,7 @@ LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the 
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
 COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself …
 ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
-SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.05, progress=False)
+SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.5, progress=False)
 
 
 # ---------------------------------------------------------------------------------------------------------- features
