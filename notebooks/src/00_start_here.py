@@ -173,7 +173,7 @@ plots.label_efficiency(curves)
 # %% [markdown]
 # *Figure: test accuracy from 0 to 1 over labels a class, from 1 to 100 on a logarithmic axis. The random encoder stays
 # low. The network that was pretrained here lies above the one trained from scratch where labels are few. The two curves
-# cross between five and ten labels, and beyond that the network trained from scratch is ahead.*
+# cross near five labels, and beyond that the network trained from scratch is ahead.*
 #
 # Three things to read from it:
 #
