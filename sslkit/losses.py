@@ -33,8 +33,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     Shapes:  a, b (N, D) -> scalar; row i of a and row i of b are views of the same image.
     Ref:     Chen, Kornblith, Norouzi, Hinton 2020, "A simple framework for contrastive learning", Eq. 1, Alg. 1.
     """
-    if a.shape != b.shape or a.ndim != 2:
-        raise ValueError(f"expected two (N, D) tensors of the same shape; got {tuple(a.shape)} and {tuple(b.shape)}.")
+    _check_pair(a, b)
     if temperature <= 0:
         raise ValueError(f"temperature is {temperature}; expected a positive number.")
     n = len(a)
@@ -44,6 +43,54 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     logits.fill_diagonal_(float("-inf"))  # a view is not its own partner
     partner = torch.arange(2 * n, device=a.device).roll(n)  # 0 ↔ N, 1 ↔ N + 1, …
     return F.cross_entropy(logits, partner)
+
+
+def vicreg(
+    a: Tensor, b: Tensor, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
+) -> dict[str, Tensor]:
+    """Make two views agree, keep every coordinate spread out, and keep the coordinates uncorrelated (VICReg).
+
+        L = λ s(Z, Z′) + μ [v(Z) + v(Z′)] + ν [c(Z) + c(Z′)]
+
+        s = mean_ij (Z_ij − Z′_ij)²                  the views agree
+        v = (1 / D) Σ_j max(0, 1 − √(Var Z_·j + ε))   no coordinate collapses; ε = 1e-4
+        c = (1 / D) Σ_{j ≠ k} Cov(Z)_jk²             no two coordinates say the same
+
+    Symbols: Z, Z′ -> a, b; λ, μ, ν -> invariance, variance, covariance. Var and Cov divide by N − 1.
+    The paper's s sums over D (Eq. 5); the weights that it gives belong to the mean, which its own code takes.
+    Collapsed: embeddings that are all equal give L = 2 μ (1 − √ε), and s = c = 0.
+    Shapes:  a, b (N, D), N ≥ 2; row i of both are views of the same image -> scalars "loss", and the parts s, v + v′,
+             c + c′ without their weights: "invariance", "variance", "covariance".
+    Ref:     Bardes, Ponce, LeCun 2022, "VICReg: variance-invariance-covariance regularization", Eq. 1 to 6.
+    """
+    _check_pair(a, b)
+    if len(a) < 2:
+        raise ValueError("a batch of one image has no variance; expected at least two rows.")
+    a, b = _full(a), _full(b)
+    with torch.autocast(a.device.type, enabled=False):
+        parts = {
+            "invariance": (a - b).square().mean(),
+            "variance": _hinge(a) + _hinge(b),
+            "covariance": _off_diagonal(a) + _off_diagonal(b),
+        }
+    weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
+    return {"loss": sum((weights[k] * part for k, part in parts.items()), a.new_zeros(()))} | parts
+
+
+def _hinge(z: Tensor) -> Tensor:
+    return F.relu(1 - (z.var(dim=0) + 1e-4).sqrt()).mean()
+
+
+def _off_diagonal(z: Tensor) -> Tensor:
+    """The squared covariances of different coordinates, summed and divided by D."""
+    z = z - z.mean(dim=0)
+    squares = (z.T @ z / (len(z) - 1)).square()  # (D, D)
+    return (squares.sum() - squares.diagonal().sum()) / z.shape[1]
+
+
+def _check_pair(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"expected two (N, D) tensors of the same shape; got {tuple(a.shape)} and {tuple(b.shape)}.")
 
 
 def _full(x: Tensor) -> Tensor:

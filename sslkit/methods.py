@@ -51,6 +51,34 @@ class SimCLR(nn.Module):
         return self.loss(*self.views(x, generator))
 
 
+class VICReg(nn.Module):
+    """Two views agree, while the coordinates stay spread out and uncorrelated. Bardes, Ponce, LeCun 2022."""
+
+    def __init__(
+        self,
+        encoder: nets.Encoder,
+        augment: Augment = STRONG,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        width: int = 256,
+    ):
+        super().__init__()
+        self.encoder, self.augment = encoder, augment
+        self.weights = (invariance, variance, covariance)
+        self.projector = nets.mlp(encoder.dim, width, width)
+
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return self.augment(x, generator), self.augment(x, generator)
+
+    def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+        z_a, z_b = self.projector(self.encoder(torch.cat([a, b]))).chunk(2)
+        return losses.vicreg(z_a, z_b, *self.weights)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return self.loss(*self.views(x, generator))
+
+
 class Supervised(nn.Module):
     """The control: the same encoder trained from scratch on labels. Its batch is (images, labels)."""
 
@@ -75,8 +103,8 @@ def _accuracy(logits: Tensor, target: Tensor) -> Tensor:
     return (logits.detach().argmax(dim=1) == target).float().mean()
 
 
-METHODS = {"rotation": Rotation, "simclr": SimCLR}
-Method = Rotation | SimCLR | Supervised
+METHODS = {"rotation": Rotation, "simclr": SimCLR, "vicreg": VICReg}
+Method = Rotation | SimCLR | VICReg | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:

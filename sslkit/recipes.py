@@ -23,6 +23,7 @@ class Recipe:
 RECIPES = {
     "rotation": Recipe(TrainConfig(steps=1500, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
+    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
 }
 
 # Sets of digits: a mirror image is another sign or none, and a negative is the same digit.

@@ -182,3 +182,172 @@ def test_nt_xent_names_shapes_that_do_not_fit(shapes):
 def test_nt_xent_needs_a_temperature_above_0(temperature):
     with pytest.raises(ValueError, match=f"temperature is {temperature}; expected a positive number"):
         losses.nt_xent(*embeddings(), temperature)
+
+
+# ---- vicreg -----------------------------------------------------------------------------------------------------
+
+WEIGHTS = (25.0, 25.0, 1.0)
+
+
+def slow_vicreg(a, b, weights=WEIGHTS) -> tuple[float, dict[str, float]]:
+    """Bardes et al. 2022, Eq. 1 to 6, with the mean over D in Eq. 5, one number at a time."""
+    n, d = a.shape
+
+    def column(z, j) -> list[float]:
+        return [z[i, j].item() for i in range(n)]
+
+    def cov(x, y) -> float:
+        mean_x, mean_y = sum(x) / n, sum(y) / n
+        return sum((u - mean_x) * (v - mean_y) for u, v in zip(x, y)) / (n - 1)
+
+    s = sum((a[i, j] - b[i, j]).item() ** 2 for i in range(n) for j in range(d)) / (n * d)
+    v = c = 0.0
+    for z in (a, b):
+        columns = [column(z, j) for j in range(d)]
+        v += sum(max(0.0, 1 - math.sqrt(cov(x, x) + 1e-4)) for x in columns) / d
+        c += sum(cov(columns[j], columns[k]) ** 2 for j in range(d) for k in range(d) if j != k) / d
+    return sum(w * part for w, part in zip(weights, (s, v, c))), {"invariance": s, "variance": v, "covariance": c}
+
+
+def spread(n: int = 7, d: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two sets of embeddings with some coordinates above the hinge of the variance and some below it."""
+    a, b = embeddings(n, d, seed)
+    width = torch.linspace(0.1, 1.5, d, dtype=a.dtype)
+    return a * width, b * width
+
+
+def mutant_vicreg(
+    a,
+    b,
+    *,
+    diagonal=False,
+    hinge=True,
+    root=True,
+    centred=True,
+    unbiased=True,
+    axis=0,
+    both=True,
+    per=True,
+    reduction="mean",
+):
+    """vicreg with one thing wrong."""
+
+    def v(z):
+        var = z.var(dim=axis, correction=int(unbiased))
+        gap = 1 - ((var + 1e-4).sqrt() if root else var)
+        return (gap.relu() if hinge else gap).mean()
+
+    def c(z):
+        z = z - z.mean(dim=0) if centred else z
+        cov = z.T @ z / (len(z) - int(unbiased))
+        total = cov.square().sum() - (0 if diagonal else cov.diagonal().square().sum())
+        return total / (z.shape[1] if per else 1)
+
+    s = (a - b).square()
+    s = s.mean() if reduction == "mean" else s.sum(dim=1).mean()
+    return 25 * s + 25 * (v(a) + both * v(b)) + (c(a) + both * c(b))
+
+
+VICREG_MUTANTS = {
+    "diagonal of the covariance not left out": {"diagonal": True},
+    "no hinge": {"hinge": False},
+    "variance instead of its root": {"root": False},
+    "covariance not centred": {"centred": False},
+    "N instead of N − 1": {"unbiased": False},
+    "variance along the wrong axis": {"axis": 1},
+    "one branch only": {"both": False},
+    "covariance not divided by D": {"per": False},
+    "sum over D for mean": {"reduction": "sum"},
+}
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, (1.0, 0.5, 2.0)])
+@pytest.mark.parametrize("n, d", [(2, 3), (7, 5), (4, 6)])
+def test_vicreg_is_its_formula(n, d, weights):
+    a, b = spread(n, d)
+    slow, parts = slow_vicreg(a, b, weights)
+    ours = losses.vicreg(a, b, *weights)
+    assert ours["loss"].item() == pytest.approx(slow, rel=1e-9)
+    assert {k: v.item() for k, v in ours.items() if k != "loss"} == pytest.approx(parts, rel=1e-9)
+
+
+@pytest.mark.parametrize("change", VICREG_MUTANTS.values(), ids=VICREG_MUTANTS.keys())
+def test_the_slow_twin_tells_vicreg_from_what_is_nearly_it(change):
+    a, b = spread()
+    slow = slow_vicreg(a, b)[0]
+    assert mutant_vicreg(a, b).item() == pytest.approx(slow, rel=1e-9)  # unchanged, it is the loss itself
+    assert mutant_vicreg(a, b, **change).item() != pytest.approx(slow, rel=1e-3)
+
+
+def test_vicreg_on_the_device_in_float32(device):
+    a, b = spread()
+    ours = losses.vicreg(a.float().to(device), b.float().to(device))["loss"].item()
+    assert ours == pytest.approx(slow_vicreg(a, b)[0], rel=1e-5)
+
+
+def test_vicreg_is_lightly_s_with_its_halved_variance():
+    from lightly.loss import VICRegLoss
+
+    a, b = (z.float() for z in spread(16, 8))
+    theirs = VICRegLoss(lambda_param=25, mu_param=50, nu_param=1)(a, b)  # it takes half of v(Z) + v(Z′)
+    assert losses.vicreg(a, b)["loss"].item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_vicreg_of_collapsed_embeddings_is_the_variance_hinge_alone():
+    same = torch.full((6, 4), 0.75, dtype=torch.float64)
+    parts = losses.vicreg(same, same)
+    assert parts["loss"].item() == pytest.approx(2 * 25 * (1 - 1e-2))
+    assert parts["invariance"].item() == parts["covariance"].item() == 0
+
+
+def test_vicreg_of_spread_and_uncorrelated_embeddings_that_agree_is_0():
+    signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    assert losses.vicreg(signs, signs)["loss"].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_vicreg_of_two_coordinates_that_say_the_same_is_their_variance_squared():
+    x = torch.tensor([[1.0], [-1.0], [2.0], [-2.0]], dtype=torch.float64)
+    twice = torch.cat([x, x], dim=1)  # Var = 10/3; c = (1/2) · 2 · Var², and both branches have it
+    assert losses.vicreg(twice, twice, 1, 1, 1)["loss"].item() == pytest.approx(2 * (10 / 3) ** 2)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 6), st.integers(1, 6), st.integers(0, 1000))
+def test_vicreg_does_not_mind_the_order_or_a_shift(n, d, seed):
+    a, b = spread(n, d, seed)
+    loss = losses.vicreg(a, b)["loss"].item()
+    shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    assert losses.vicreg(b, a)["loss"].item() == pytest.approx(loss, rel=1e-9)
+    assert losses.vicreg(a[shuffled], b[shuffled])["loss"].item() == pytest.approx(loss, rel=1e-9)
+    assert losses.vicreg(a + 3, b + 3)["loss"].item() == pytest.approx(loss, rel=1e-6)
+
+
+def test_vicreg_has_the_right_gradient():
+    a, b = (z.requires_grad_() for z in spread(4, 3))
+    assert torch.autograd.gradcheck(lambda a, b: losses.vicreg(a, b)["loss"], (a, b))
+
+
+def test_vicreg_of_equal_embeddings_has_a_gradient_that_is_a_number():
+    same = torch.ones(4, 3, requires_grad=True)
+    losses.vicreg(same, same)["loss"].backward()
+    assert same.grad.isfinite().all()
+
+
+def test_vicreg_is_not_made_coarse_by_half_precision_or_autocast(device):
+    a, b = (z.bfloat16().to(device) for z in spread(64, 16))
+    exact = losses.vicreg(a.double(), b.double())["loss"].item()
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        loss = losses.vicreg(a, b)["loss"]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact, rel=1e-5)
+
+
+@pytest.mark.parametrize("shapes", [((4, 3), (5, 3)), ((4, 3), (4, 2)), ((4, 3, 1), (4, 3, 1)), ((4,), (4,))])
+def test_vicreg_names_shapes_that_do_not_fit(shapes):
+    with pytest.raises(ValueError, match=r"expected two \(N, D\) tensors of the same shape; got"):
+        losses.vicreg(torch.ones(shapes[0]), torch.ones(shapes[1]))
+
+
+def test_vicreg_needs_two_rows():
+    with pytest.raises(ValueError, match="a batch of one image has no variance; expected at least two rows"):
+        losses.vicreg(torch.ones(1, 3), torch.ones(1, 3))
