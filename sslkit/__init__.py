@@ -20,6 +20,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     bench       where the time of a training step goes
     doctor      is this machine ready?
     lab         JupyterLab on your own copies of the lessons
+    widgets     ipywidgets over the methods: change the input by hand, see what the network makes of it
     cli         python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab
 
 Nothing is imported, downloaded, seeded or printed by `import sslkit`; import the room that you need.

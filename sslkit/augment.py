@@ -10,6 +10,7 @@ Shapes: images (N, C, H, W), uint8 or float in [0, 1]; views float (N, C, H, W) 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, fields
 
@@ -165,7 +166,7 @@ def recolour(x: Tensor, draws: dict[str, Tensor]) -> Tensor:
     """
     n, c = x.shape[:2]
     gain = (draws["brightness"] * draws["contrast"])[:, None, None]
-    weights = x.new_tensor(GREY if c == 3 else (1.0,))
+    weights = constant(GREY if c == 3 else (1.0,), x.device)
     mean = torch.einsum("nchw,c->n", x, weights) / (x.shape[2] * x.shape[3])
     grey = weights.expand(c, c)  # projects a colour on its own grey
     eye = torch.eye(c, device=x.device)
@@ -184,9 +185,16 @@ def recolour(x: Tensor, draws: dict[str, Tensor]) -> Tensor:
 def hue_matrix(angle: Tensor) -> Tensor:
     """(N, 3, 3): a turn of colour about the grey axis (1, 1, 1); Rodrigues' formula, R = I + sin·K + (1 − cos)·K²."""
     k = 3**-0.5
-    axis = torch.tensor([[0.0, -k, k], [k, 0.0, -k], [-k, k, 0.0]], device=angle.device)
+    axis = constant(((0.0, -k, k), (k, 0.0, -k), (-k, k, 0.0)), angle.device)
     sin, cos = angle.sin()[:, None, None], angle.cos()[:, None, None]
     return torch.eye(3, device=angle.device) + sin * axis + (1 - cos) * (axis @ axis)
+
+
+@functools.cache
+def constant(values: tuple, device: torch.device) -> Tensor:
+    """These numbers on the device, copied there once: a copy from the host in every step would make it wait."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)
 
 
 def blur(x: Tensor, sigma: Tensor, radius: int = 2) -> Tensor:
@@ -201,7 +209,10 @@ def blur(x: Tensor, sigma: Tensor, radius: int = 2) -> Tensor:
 
 
 def add_noise(x: Tensor, strength: Tensor, seed: Tensor) -> Tensor:
-    """Gaussian noise of standard deviation `strength` (N,), clipped to [0, 1]; each sample's seed fixes its own."""
+    """Gaussian noise of standard deviation `strength` (N,), clipped to [0, 1]; each sample's seed fixes its own.
+
+    The seeds are read by the host, so on a GPU a step with noise waits for the device once.
+    """
     generator = torch.Generator(x.device)
     rows = [torch.randn(x.shape[1:], generator=generator.manual_seed(s), device=x.device) for s in seed.tolist()]
     noise = torch.stack(rows)

@@ -7,13 +7,15 @@ still returns `...` is "not written yet". With SSLKIT_STRICT=1 (solutions, gradi
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit import device as devices
+from sslkit.pretext import DIRECTIONS
 
 
 class Wrong(Exception):
@@ -164,6 +166,335 @@ def check_four_turns(answer: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
     raise Wrong(
         "the images are not the four turns of the input. Turn the last two axes, height and width, not the channels."
     )
+
+
+@check
+def check_scatter(answer: Callable[[int, int, int, torch.Generator], Tensor]) -> None:
+    got = _mask(_call(answer, 40, 8, 3, devices.generator(0)), 40, 8)
+    counts = got.sum(dim=1).tolist()
+    if set(counts) == {5}:
+        raise Wrong("you marked the 5 patches of 8 that stay visible; true means hidden.")
+    if set(counts) != {3}:
+        raise Wrong(
+            f"3 of 8 patches are to be hidden in every image; yours hide {sorted(set(counts))} of them. To compare "
+            "random numbers with a share, or to draw places one by one, gives the right number only now and then: "
+            "shuffle the patches, and take the first 3."
+        )
+    if len(got.unique(dim=0)) == 1:
+        raise Wrong("all 40 images have the same patches hidden: every image draws for itself.")
+    if not torch.equal(got, _mask(_call(answer, 40, 8, 3, devices.generator(0)), 40, 8)):
+        raise Wrong("the same generator gave two different masks: hand `generator` to whatever draws.")
+    if torch.equal(got, _mask(_call(answer, 40, 8, 3, devices.generator(1)), 40, 8)):
+        raise Wrong("another generator gave the same masks: hand `generator` to whatever draws.")
+    forms = len(_mask(_call(answer, 500, 8, 3, devices.generator(2)), 500, 8).unique(dim=0))
+    if forms < 50:
+        raise Wrong(f"3 of 8 patches can be chosen in 56 ways; 500 of your masks show only {forms} of them.")
+    if _mask(_call(answer, 5, 64, 32, devices.generator(3)), 5, 64).sum(dim=1).tolist() != [32] * 5:
+        raise Wrong("right for 3 of 8 patches, wrong for 32 of 64: is a number written in the place of an argument?")
+
+
+def _mask(got: object, n: int, patches: int) -> Tensor:
+    mask = torch.as_tensor(got)
+    if mask.shape != (n, patches):
+        raise Wrong(f"{n} images of {patches} patches need a mask ({n}, {patches}); yours is {tuple(mask.shape)}.")
+    if mask.dtype != torch.bool:
+        raise Wrong(f"your mask is {mask.dtype}; expected torch.bool, true where a patch is hidden.")
+    return mask
+
+
+@check
+def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    g = devices.generator(0)
+    prediction, target = torch.randn(3, 2, 4, 4, generator=g), torch.randn(3, 2, 4, 4, generator=g)
+    # Holes of different sizes, so that a mean of means shows, and two channels, so that forgetting them does.
+    mask = torch.arange(16).view(1, 1, 4, 4) < torch.tensor([2, 7, 13])[:, None, None, None]
+    result = _call(answer, prediction, target, mask)
+    if isinstance(result, Tensor) and result.numel() != 1:
+        raise Wrong(f"asked for one number, the mean over all hidden pixels; yours has shape {tuple(result.shape)}.")
+    got, error = float(result), (prediction - target).square()
+    hidden = error[mask.expand_as(error)]
+    by_image = (error * mask).flatten(1).sum(dim=1) / (2 * mask.flatten(1).sum(dim=1))
+    reasons = {
+        "you took the mean over all pixels and left the mask out.": error.mean(),
+        "you set visible errors to zero, and divided by all pixels. Divide by the number of hidden ones.": (
+            hidden.sum() / error.numel()
+        ),
+        "this is the error of the visible pixels; true means hidden.": error[~mask.expand_as(error)].mean(),
+        "twice too large, with two channels: the mask has one channel. Each hidden pixel holds C values.": (
+            2 * hidden.mean()
+        ),
+        "you took the mean of each image, then of these: pixels of small holes count more. Take one mean.": (
+            by_image.mean()
+        ),
+        "you summed; asked for: the mean.": hidden.sum(),
+        "this is the mean absolute error; asked for: squared.": hidden.sqrt().mean(),
+        "you took the root; asked for: the mean squared error itself.": hidden.mean().sqrt(),
+    }
+    for reason, value in reasons.items():
+        if abs(got - float(value)) < 1e-5 * max(1.0, abs(float(value))):
+            raise Wrong(reason)
+    if abs(got - float(hidden.mean())) > 1e-5:
+        raise Wrong(f"the mean squared error inside the holes is {float(hidden.mean()):.4f}; you gave {got:.4f}.")
+
+
+@check
+def check_leaks(answer: Callable[[Callable, Tensor, Tensor], bool]) -> None:
+    x = torch.rand(6, 3, 16, 16, generator=devices.generator(0))
+    mask = torch.zeros(6, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, 4:12, 4:12] = True
+    fill = 0.5
+
+    def blurred(x: Tensor, mask: Tensor) -> Tensor:
+        return torch.where(mask, fill, F.avg_pool2d(x, 3, stride=1, padding=1))
+
+    def centred(x: Tensor, mask: Tensor) -> Tensor:
+        return torch.where(mask, fill, x - x.mean(dim=(1, 2, 3), keepdim=True))
+
+    honest = {
+        "hides the pixels": lambda x, mask: torch.where(mask, fill, x),
+        "hides the pixels and makes the rest darker": lambda x, mask: torch.where(mask, fill, 0.5 * x),
+    }
+    leaking = {
+        "leaves the picture as it is": (lambda x, mask: x, "you call a picture without a hole honest."),
+        "leaves a hundredth of the pixels' contrast": (
+            lambda x, mask: torch.where(mask, fill + 0.01 * (x - fill), x),
+            "you overlook a faint leak: compare exactly, with torch.equal, and not whether the hole looks grey.",
+        ),
+        "blurs, then hides": (
+            blurred,
+            "you overlook what a blur carries out of the hole. Compare the whole inputs, not only the hole.",
+        ),
+        "subtracts the mean of the whole picture, then hides": (
+            centred,
+            "you overlook a mean to which hidden pixels have contributed. Compare the whole inputs, not only the hole.",
+        ),
+    }
+    verdicts = {name: _verdict(answer, make, x, mask) for name, make in honest.items()}
+    verdicts |= {name: _verdict(answer, make, x, mask) for name, (make, _) in leaking.items()}
+    if all(verdicts[name] for name in honest) and not any(verdicts[name] for name in leaking):
+        raise Wrong("the other way round: true means that something leaks.")
+    for name in honest:
+        if verdicts[name]:
+            raise Wrong(f"you call a function that {name} leaking. Change the hidden pixels alone, and no visible one.")
+    for name, (_, reason) in leaking.items():
+        if not verdicts[name]:
+            raise Wrong(f"{reason} (The function {name}.)")
+
+
+def _verdict(answer: Callable, make_input: Callable, x: Tensor, mask: Tensor) -> bool:
+    result = _call(answer, make_input, x, mask)
+    if isinstance(result, Tensor) and result.numel() != 1:
+        raise Wrong(f"asked for one answer, true or false; yours has shape {tuple(result.shape)}.")
+    return bool(result)
+
+
+@check
+def check_inverse(answer: Callable[[Tensor], Tensor]) -> None:
+    order = torch.tensor([3, 0, 1, 4, 2])  # no two pieces merely change places: that would be its own inverse
+    got = _order(answer, order)
+    if got == order.tolist():
+        raise Wrong("this is the order itself; shuffling twice does not restore. The way back is another order.")
+    if sorted(got) == [1, 2, 3, 4, 5]:
+        raise Wrong("you count from 1; places and pieces are counted from 0.")
+    if got == [0, 1, 2, 3, 4]:
+        raise Wrong(
+            "you sorted the numbers of the pieces; asked for: the places where they lie, as argsort gives them."
+        )
+    if got == order.argsort(descending=True).tolist():
+        raise Wrong("you went from the last piece to the first; the place of piece 0 comes first.")
+    if got != [1, 2, 4, 0, 3]:
+        raise Wrong(
+            f"for {order.tolist()} the way back is [1, 2, 4, 0, 3], since piece 0 lies at place 1; yours is {got}."
+        )
+    order = torch.randperm(9, generator=devices.generator(0))
+    if _order(answer, order) != order.argsort().tolist():
+        raise Wrong("right for 5 pieces, wrong for 9: is a number written in the place of the order's length?")
+
+
+def _order(answer: Callable[[Tensor], Tensor], order: Tensor) -> list[int]:
+    got = torch.as_tensor(_call(answer, order))
+    if got.shape != order.shape:
+        raise Wrong(
+            f"{len(order)} pieces need {len(order)} places, shape ({len(order)},); yours is {tuple(got.shape)}."
+        )
+    return [int(i) for i in got]
+
+
+@check
+def check_farthest(answer: Callable[[Tensor, Tensor], int]) -> None:
+    rows = [[2, 0, 3, 4, 1], [2, 1, 4, 3, 0], [1, 2, 3, 4, 0], [0, 4, 2, 1, 3], [2, 4, 1, 3, 0]]
+    got = _candidate(answer, rows, [[0, 4, 3, 2, 1], [3, 1, 2, 4, 0], [0, 4, 2, 1, 3]])
+    if got == 1:
+        raise Wrong(
+            "you took the largest sum of distances. Candidate 1 differs from two of the chosen in 5 places, but from "
+            "the third in 3 only; candidate 4 differs from each in 4. Compare the least distances."
+        )
+    if got == 3:
+        raise Wrong(
+            "candidate 3 is one of the chosen: its least distance is 0. You took the nearest, not the farthest."
+        )
+    if got != 4:
+        raise Wrong(f"the least distances of the candidates are [3, 3, 3, 0, 4], so it is number 4; you gave {got}.")
+    rows = [[3, 4, 1, 2, 5, 0], [1, 0, 2, 5, 4, 3], [1, 2, 4, 5, 0, 3], [3, 4, 2, 1, 0, 5], [5, 0, 1, 2, 3, 4]]
+    got = _candidate(answer, rows, [[1, 0, 2, 4, 3, 5], [3, 4, 2, 1, 0, 5]])
+    if got in (0, 4):
+        which = "first" if got == 0 else "last"
+        raise Wrong(f"you compared with the {which} of the chosen alone; it has to be far from every one of them.")
+    if got != 2:
+        raise Wrong(f"right for five pieces, wrong for six: the least distances are [4, 3, 5, 0, 4]; you gave {got}.")
+
+
+def _candidate(answer: Callable[[Tensor, Tensor], int], candidates: list, chosen: list) -> int:
+    got = torch.as_tensor(_call(answer, torch.tensor(candidates), torch.tensor(chosen)))
+    if got.numel() != 1:
+        raise Wrong(f"asked for one number, which of the candidates it is; yours has shape {tuple(got.shape)}.")
+    return int(got)
+
+
+@check
+def check_cut(answer: Callable[[Tensor, int, Tensor], Tensor]) -> None:
+    image = torch.arange(2 * 12 * 12).float().view(2, 12, 12)
+    moves = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, 1], [1, 0], [0, 0], [1, 1], [0, 1]])
+
+    def tiles(x: Tensor, side: int, step: int, moves: Tensor, by_rows: bool = True) -> Tensor:
+        places = [(i, j) if by_rows else (j, i) for i in range(3) for j in range(3)]
+        corners = [(step * i + down, step * j + right) for (i, j), (down, right) in zip(places, moves.tolist())]
+        return torch.stack([x[:, r : r + side, c : c + side] for r, c in corners])
+
+    reasons = {
+        "your tiles start in the corners of their cells: the moves are not used.": tiles(image, 3, 4, 0 * moves),
+        "a move is down, then right; yours is the other way round.": tiles(image, 3, 4, moves.flip(1)),
+        "your tiles come column by column; asked for: row by row, as one reads.": tiles(image, 3, 4, moves, False),
+        "you go on by the side of a tile. Go on by the side of a cell, a third of the image's: else there is no gap.": (
+            tiles(image, 3, 3, moves)
+        ),
+    }
+    got, right = _tiles(answer, image, 3, moves), tiles(image, 3, 4, moves)
+    for reason, wrong in reasons.items():
+        if torch.equal(got, wrong):
+            raise Wrong(reason)
+    for i in range(9):
+        if not torch.equal(got[i], right[i]):
+            raise Wrong(f"tile {i} is not the 3 × 3 pixels that lie {moves[i].tolist()} from the corner of its cell.")
+    image = image[:1, :9, :9]
+    if not torch.equal(_tiles(answer, image, 1, 2 * moves), tiles(image, 1, 3, 2 * moves)):
+        raise Wrong("right for 12 × 12 pixels, wrong for 9 × 9: is a number written in the place of an argument?")
+
+
+def _tiles(answer: Callable[[Tensor, int, Tensor], Tensor], image: Tensor, side: int, moves: Tensor) -> Tensor:
+    got = _call(answer, image, side, moves)
+    got = torch.stack(list(got)) if isinstance(got, list | tuple) else torch.as_tensor(got)
+    wanted = (9, len(image), side, side)
+    if got.shape != wanted:
+        raise Wrong(
+            f"an image {tuple(image.shape)} and tiles of {side} px give shape {wanted}; yours is {tuple(got.shape)}."
+        )
+    return got
+
+
+@check
+def check_turn(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+    images = torch.randint(256, (6, 2, 4, 4), generator=devices.generator(0)).float()
+    quarters = torch.tensor([1, 2, 3, 0, 3, 1])
+
+    def turned(x: Tensor, k: Tensor) -> Tensor:
+        return torch.stack([image.rot90(int(n), dims=(1, 2)) for image, n in zip(x, k)])
+
+    got, right = _same_shape(answer, images, quarters), turned(images, quarters)
+    if torch.equal(got, turned(images, -quarters)):
+        raise Wrong("your images turn clockwise; a quarter is counter-clockwise, as torch.rot90 has it.")
+    for k in range(4):
+        if torch.equal(got, turned(images, torch.full((6,), k))):
+            raise Wrong(f"you turned every image by {k} quarters; image i turns by quarters[i].")
+    if torch.equal(got, right.flip(3)) or torch.equal(got, right.flip(2)):
+        raise Wrong("each image is also mirrored. A quarter turn is a transposition and then one flip, of the rows.")
+    if not torch.equal(got, right) and torch.allclose(got, right, atol=1.0):
+        raise Wrong("nearly right, but not the same numbers: pixels were interpolated. Move them, and change none.")
+    for i in range(6):
+        if not torch.equal(got[i], right[i]):
+            raise Wrong(f"image {i} is not the input turned by {quarters[i]} quarters counter-clockwise.")
+    if not torch.equal(_same_shape(answer, right, -quarters), images):
+        raise Wrong("turning back does not restore the images: a negative number of quarters turns clockwise.")
+    if _same_shape(answer, images.byte(), quarters).dtype != torch.uint8:
+        raise Wrong("uint8 images came back as another type. Turning moves pixels; their type stays.")
+
+
+def _same_shape(answer: Callable[[Tensor, Tensor], Tensor], images: Tensor, quarters: Tensor) -> Tensor:
+    got = _call(answer, images, quarters)
+    got = torch.stack(list(got)) if isinstance(got, list | tuple) else torch.as_tensor(got)
+    if got.shape != images.shape:
+        raise Wrong(f"images {tuple(images.shape)} give as many of the same shape; yours is {tuple(got.shape)}.")
+    return got
+
+
+@check
+def check_knows_nothing(answer: Callable[[int], float]) -> None:
+    for answers in (4, 8, 24):
+        got, right = _number(answer, answers), math.log(answers)
+        if abs(got - right) < 1e-5:
+            continue
+        reasons = {
+            1 / answers: "that is the probability of the right answer; the loss is minus its logarithm.",
+            -right: "a loss is not negative: the logarithm of a probability is, and the loss is minus that.",
+            math.log2(answers): "that is in bits; the course's cross-entropy is in nats. Take the natural logarithm.",
+            math.log10(answers): "you took the logarithm to the base 10; the cross-entropy has the natural one.",
+            right / answers: "the loss counts the right answer alone: do not weight its logarithm with 1/K.",
+        }
+        for value, reason in reasons.items():
+            if abs(got - value) < 1e-5:
+                raise Wrong(f"with {answers} answers you gave {got:.3f}: {reason}")
+        raise Wrong(f"with {answers} answers, each with probability 1/{answers}: {right:.3f}; you gave {got:.3f}.")
+
+
+@check
+def check_neighbour(answer: Callable[[Tensor, int, int, int, tuple[int, int]], Tensor]) -> None:
+    image = torch.arange(2 * 22 * 25).float().view(2, 22, 25)
+    moves = [(1, 0), (0, -1), (-1, 1), (0, 1), (1, -1), (-1, 0), (1, 1), (0, -1)]
+    got = [_patch(answer, image, k, 4, 1, moves[k]) for k in range(8)]
+
+    def patches(step: int = 5, directions: Sequence[tuple[int, int]] = DIRECTIONS, shift: int = 0, by=moves) -> list:
+        first, found = ((22 - 4) // 2 + shift, (25 - 4) // 2 + shift), []
+        for (down, right), move in zip(directions, by):
+            top, left = first[0] + step * down + move[0], first[1] + step * right + move[1]
+            found.append(image[:, top : top + 4, left : left + 4])
+        return found
+
+    nine = [(k // 3 - 1, k % 3 - 1) for k in range(9)]
+    wrong = {
+        "the jitter is not used: add move[0] to the rows and move[1] to the columns.": patches(by=[(0, 0)] * 8),
+        "a move is down, then right; yours is the other way round.": patches(by=[move[::-1] for move in moves]),
+        "you count the directions column by column; they go row by row, as one reads.": (
+            patches(directions=[d[::-1] for d in DIRECTIONS])
+        ),
+        "yours lies on the opposite side: seen from the first patch, direction 0 is up and left.": (
+            patches(directions=DIRECTIONS[::-1])
+        ),
+        "you count the middle as a direction. There are eight: 3 is left of the first patch, and 4 right of it.": (
+            patches(directions=nine[:8])
+        ),
+        "there is no gap. The next patch starts patch + gap pixels on.": patches(step=4),
+        "the gap is twice as wide as asked for.": patches(step=6),
+        "the first patch lies too far down and right: its middle is the image's, not its corner.": patches(shift=2),
+    }
+    right = patches()
+    for reason, candidate in wrong.items():
+        if all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(got, candidate)):
+            raise Wrong(reason)
+    for k in range(8):
+        if not torch.equal(got[k], right[k]):
+            corner, yours = right[k][0, 0, 0], got[k][0, 0, 0]
+            raise Wrong(f"direction {k}: the corner should be pixel {corner:.0f}, yours is {yours:.0f}.")
+    large = torch.arange(30.0 * 30).view(1, 30, 30)
+    if not torch.equal(_patch(answer, large, 7, 8, 2, (0, 0)), large[:, 21:29, 21:29]):
+        raise Wrong("right for patches of 4 px, wrong for 8: is a number written in the place of an argument?")
+
+
+def _patch(answer: Callable, image: Tensor, direction: int, patch: int, gap: int, move: tuple[int, int]) -> Tensor:
+    got = torch.as_tensor(_call(answer, image, direction, patch, gap, move))
+    if got.shape != (len(image), patch, patch):
+        wanted = (len(image), patch, patch)
+        raise Wrong(f"an image {tuple(image.shape)} and patch={patch} give {wanted}; yours is {tuple(got.shape)}.")
+    return got
 
 
 def _call(answer: Callable, *arguments):

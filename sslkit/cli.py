@@ -33,6 +33,7 @@ def pretrain(
     precision: str = "auto",
     size: int | None = None,
     device: str = "auto",
+    compile: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Train an encoder without labels, and save it.
@@ -50,6 +51,7 @@ def pretrain(
         precision: auto, fp32 or bf16
         size: resize the images of a folder to this many pixels
         device: auto, cpu, cuda or mps
+        compile: torch.compile the encoder; for long runs on a GPU
         as_json: end with one line of JSON
     """
     from sslkit import checkpoint, names, nets, recipes, train
@@ -71,7 +73,7 @@ def pretrain(
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
     try:
-        result = train.fit(built, images, config, device=device)
+        result = train.fit(built, images, config, device=device, compile=compile)
     except FloatingPointError as error:
         checkpoint.save(path, built, **facts)
         raise FloatingPointError(f"{error} They were saved to {path}.") from error

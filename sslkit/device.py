@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import time
 
 import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
 def pick(name: str = "auto") -> torch.device:
@@ -76,6 +79,48 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def fits(nbytes: int, device: torch.device) -> bool:
+    """Whether so many bytes of data may lie on the device as a whole: up to half of what a GPU has free.
+
+    The other half is for parameters and activations. Always true on a CPU: the data is in its memory already.
+    """
+    return device.type != "cuda" or nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def loader_workers(device: torch.device) -> int:
+    """How many processes read data ahead: none on a CPU, whose cores are all busy with the training."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if device.type == "cpu" else min(4, cores // 2)
+
+
+def fixed_shapes(device: torch.device) -> None:
+    """Say that every batch will have the same shape: cuDNN then times its algorithms once and keeps the fastest.
+
+    For the whole process. Nothing changes on a CPU, and nowhere the precision: TF32 stays as torch has it, on in
+    convolutions and off in matrix products.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Let the C library keep the memory that a training step frees, for the next step.
+
+    By default glibc gives large blocks back to the system at once, and every step then waits for thousands of fresh
+    pages: on 2 cores and a batch of 256 this made a step 1.1 to 1.3 times faster. For the whole process, once; up to
+    1 GB stays with it. Other C libraries are left alone, and so is glibc where MALLOC_… or GLIBC_TUNABLES already say
+    what it shall do.
+    """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # no C library of its own, or not glibc
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018  only glibc has it, and mallopt's numbers are its own
+        libc.mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest value that it takes
+        libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
 def synchronize(device: torch.device) -> None:

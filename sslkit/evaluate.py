@@ -6,7 +6,7 @@ the validation split; the test split is read once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from sslkit import device as devices
 from sslkit import methods, nets, train
 from sslkit.augment import STRONG, Augment, to_float
-from sslkit.data import Split, draw_labels
+from sslkit.data import Images, Split, Stream, draw_labels
 
 LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the course
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
 COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself …
 ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
+AT_ONCE = 2**26  # numbers of features that are in use at a time, beside those that are there anyway
 SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.5, progress=False)
 
 
@@ -31,7 +32,7 @@ SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=
 
 
 @torch.inference_mode()
-def features(encoder: nets.Encoder, images: Tensor, batch_size: int = 512) -> list[Tensor]:
+def features(encoder: nets.Encoder, images: Images, batch_size: int = 512) -> list[Tensor]:
     """What every block of the encoder says about the images: one (N, D_b) for each block, the mean over its map.
 
     Computed on the encoder's device, in eval mode; the encoder is left in the mode that it was in.
@@ -46,14 +47,23 @@ def features(encoder: nets.Encoder, images: Tensor, batch_size: int = 512) -> li
     return [torch.cat(block) for block in zip(*parts, strict=True)]
 
 
-def embed(encoder: nets.Encoder, images: Tensor, block: int = -1) -> Tensor:
+def embed(encoder: nets.Encoder, images: Images, block: int = -1) -> Tensor:
     """Embeddings (N, D) from one block, by default the last."""
     return features(encoder, images)[block]
 
 
-def pixels(images: Tensor) -> list[Tensor]:
-    """The images themselves as features: the control with no encoder at all. One "block", (N, C·H·W)."""
-    return [to_float(images).flatten(1)]
+def pixels(images: Images) -> list[Tensor | Stream]:
+    """The images themselves as features: the control with no encoder at all. One "block", (N, C·H·W).
+
+    Images on disk stay there; `knn` and a `Probe` read them in pieces.
+    """
+    return [images if isinstance(images, Stream) else to_float(images).flatten(1)]
+
+
+def _pieces(x: Tensor | Stream) -> Iterator[Tensor]:
+    """Features (n, D) as float32, as many rows at a time as `AT_ONCE` numbers make, and at most 2¹⁶."""
+    rows = max(1, min(2**16, AT_ONCE * len(x) // max(x.shape.numel(), 1)))
+    return (to_float(piece).flatten(1) for piece in x.split(rows))
 
 
 def collapse(z: Tensor) -> dict[str, float]:
@@ -77,26 +87,43 @@ def collapse(z: Tensor) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------------- classifiers
 
 
-def knn(train_z: Tensor, train_y: Tensor, test_z: Tensor, k: int = 20, temperature: float = 0.1) -> Tensor:
+def knn(
+    train_z: Tensor | Stream, train_y: Tensor, test_z: Tensor | Stream, k: int = 20, temperature: float = 0.1
+) -> Tensor:
     """Predict each test row's class by a vote of its k most similar training rows.
 
         score_c = Σ over neighbours j of class c of exp(cos(z, z_j) / τ)
 
-    Shapes: train_z (N, D), train_y (N,), test_z (M, D) -> int64 (M,).
+    Shapes: train_z (N, D), train_y (N,), test_z (M, D) -> int64 (M,). Images on disk are taken as `pixels`.
     Ref:    Wu, Xiong, Yu, Lin 2018, "Unsupervised feature learning via instance discrimination", Sec. 3.4.
     """
     if k > len(train_z):
         raise ValueError(
             f"k is {k}, but there are only {len(train_z)} training rows to be neighbours. Use a smaller k."
         )
-    train_z, test_z = F.normalize(train_z.float(), dim=1), F.normalize(test_z.float(), dim=1)
-    classes = int(train_y.max()) + 1
-    votes = []
-    for chunk in test_z.split(1024):
-        similarity, neighbour = (chunk @ train_z.T).topk(k, dim=1)  # (m, k) each
-        weight = (similarity / temperature).exp()
-        votes.append(weight.new_zeros(len(chunk), classes).scatter_add_(1, train_y[neighbour], weight).argmax(dim=1))
-    return torch.cat(votes)
+    similarity, label = _nearest(train_z, train_y, test_z, k)
+    weight = (similarity / temperature).exp()
+    votes = weight.new_zeros(len(weight), int(train_y.max()) + 1)
+    return votes.scatter_add_(1, label, weight).argmax(dim=1)
+
+
+def _nearest(train_z: Tensor | Stream, train_y: Tensor, test_z: Tensor | Stream, k: int) -> tuple[Tensor, Tensor]:
+    """Cosine similarity and label of each test row's k nearest training rows, both (M, k); in pieces."""
+    best: list[tuple[Tensor, Tensor]] = []  # for each chunk of test rows: the nearest so far
+    start = 0
+    for piece in _pieces(train_z):
+        z, y = F.normalize(piece, dim=1), train_y[start : start + len(piece)]
+        start += len(piece)
+        for i, chunk in enumerate(chunk for rows in _pieces(test_z) for chunk in rows.split(1024)):
+            near, at = (F.normalize(chunk, dim=1) @ z.T).topk(min(k, len(z)), dim=1)
+            label = y[at]
+            if i == len(best):
+                best.append((near, label))
+                continue
+            near, label = torch.cat([best[i][0], near], dim=1), torch.cat([best[i][1], label], dim=1)
+            near, at = near.topk(min(k, near.shape[1]), dim=1)
+            best[i] = near, label.gather(1, at)
+    return torch.cat([near for near, _ in best]), torch.cat([label for _, label in best])
 
 
 class Probe(nn.Module):
@@ -136,8 +163,8 @@ class Probe(nn.Module):
         if basis is not None:
             self.weight = basis @ self.weight
 
-    def forward(self, x: Tensor) -> Tensor:
-        return (x.float() - self.mean) / self.std @ self.weight + self.bias
+    def forward(self, x: Tensor | Stream) -> Tensor:
+        return torch.cat([(piece - self.mean) / self.std @ self.weight + self.bias for piece in _pieces(x)])
 
 
 # ---------------------------------------------------------------------------------------------------------- accuracy
@@ -199,7 +226,7 @@ class Score:
         return Score(np.concatenate([s.correct for s in scores]), first.sources, first.block, first.shrinkage)
 
 
-Featurizer = Callable[[Tensor], list[Tensor]]
+Featurizer = Callable[[Images], Sequence[Tensor | Stream]]
 
 
 def label_efficiency(
@@ -256,7 +283,7 @@ def _fit(x: list[Tensor], y: Tensor, block: int, shrinkage: float, known: Split)
     return Probe(x[block], y, len(known.classes), shrinkage)
 
 
-def _accuracy(probe: nn.Module, x: Tensor, y: Tensor) -> float:
+def _accuracy(probe: nn.Module, x: Tensor | Stream, y: Tensor) -> float:
     return (probe(x).argmax(dim=1) == y).float().mean().item()
 
 

@@ -23,6 +23,30 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(_full(logits), target)
 
 
+def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The squared error of a prediction, over the hidden pixels alone.
+
+        L = Σ_{n, c, i, j} m_nij (p_ncij − t_ncij)² / (C Σ_{n, i, j} m_nij)
+
+    Symbols: p -> prediction; t -> target; m -> mask, 1 where a pixel is hidden. Visible pixels count for nothing.
+    Chance:  predicting the target's mean everywhere gives its variance; about 1 for contrast_normalised_grey.
+    Shapes:  prediction, target (N, C, H, W), mask bool (N, 1, H, W) -> scalar.
+    Ref:     Pathak et al. 2016, "Context encoders: feature learning by inpainting", Eq. 1, there without the division.
+    """
+    if prediction.shape != target.shape or target.ndim != 4 or mask.shape != (len(target), 1, *target.shape[2:]):
+        raise ValueError(
+            "expected prediction and target (N, C, H, W) and mask (N, 1, H, W); got "
+            f"{tuple(prediction.shape)}, {tuple(target.shape)} and {tuple(mask.shape)}."
+        )
+    if mask.dtype != torch.bool:
+        raise ValueError(f"the mask is {mask.dtype}; expected torch.bool, true where a pixel is hidden.")
+    hidden = mask.sum() * target.shape[1]
+    if _hides_nothing(mask):
+        raise ValueError("the mask hides no pixel, so there is nothing to predict. Hide some.")
+    error = torch.where(mask, _full(prediction) - _full(target), 0)  # not · mask: what is outside may be NaN
+    return error.square().sum() / hidden
+
+
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     """Find the other view of the same image among all other views of the batch (SimCLR).
 
@@ -91,6 +115,11 @@ def _off_diagonal(z: Tensor) -> Tensor:
 def _check_pair(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"expected two (N, D) tensors of the same shape; got {tuple(a.shape)} and {tuple(b.shape)}.")
+
+
+def _hides_nothing(mask: Tensor) -> bool:
+    """Asked on the CPU only: a GPU would make the host wait for the answer in every step."""
+    return mask.device.type == "cpu" and not mask.any()
 
 
 def _full(x: Tensor) -> Tensor:

@@ -76,14 +76,7 @@ def label_efficiency(curves: Mapping[str, Mapping[int, object]], classes: int = 
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    blues = cycle(BLUES)
-    for name, points in curves.items():
-        tint, marker, line = STYLE.get(name, (None, "D", "-"))
-        tint = tint or next(blues)
-        x = sorted(points)
-        mean, std = np.array([_mean_std(points[k]) for k in x]).T
-        axis.plot(x, mean, color=tint, marker=marker, linestyle=line, label=name)
-        axis.fill_between(x, mean - std, mean + std, color=tint, alpha=0.18, linewidth=0)
+    _curves_on(axis, curves)
     axis.axhline(1 / classes, color=RANDOM, linestyle=":", label="chance")
     counts = sorted({k for points in curves.values() for k in points})
     axis.set_xscale("log")
@@ -118,6 +111,23 @@ def bars(
     return figure
 
 
+def by_block(curves: Mapping[str, Sequence[object]], chance: float | None = None, title: str = "") -> Figure:
+    """Accuracy of a probe on each block by itself, first to last; one curve an encoder, with a band of one std.
+
+    `curves[name]` is a list of `Score`s or rows, one for each block.
+    """
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    axis = figure.subplots()
+    _curves_on(axis, {name: dict(enumerate(blocks, start=1)) for name, blocks in curves.items()})
+    if chance is not None:
+        axis.axhline(chance, color=RANDOM, linestyle=":", label="chance")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel="block", ylabel="test accuracy", ylim=(0, 1), title=title)
+    axis.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    _plain(axis)
+    return figure
+
+
 def loss_curve(
     history: Sequence[dict], chance: float | None = None, ylabel: str = "loss (nats)", title: str = ""
 ) -> Figure:
@@ -137,15 +147,23 @@ def loss_curve(
     return figure
 
 
-def confusion(target: Tensor, predicted: Tensor, classes: Sequence[str], title: str = "") -> Figure:
-    """The share of each true class (row) that was taken for each class (column)."""
-    n = len(classes)
-    counts = torch.bincount(target.cpu() * n + predicted.cpu(), minlength=n * n).view(n, n).float()
+def confusion(
+    target: Tensor,
+    predicted: Tensor,
+    classes: Sequence[str],
+    title: str = "",
+    answers: Sequence[str] = (),
+    axes: tuple[str, str] = ("taken for", "is really"),
+) -> Figure:
+    """The share of each true class (row) that was taken for each class (column), or got each of the `answers`."""
+    answers = answers or classes
+    n, m = len(classes), len(answers)
+    counts = torch.bincount(target.cpu() * m + predicted.cpu(), minlength=n * m).view(n, m).float()
     share = (counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
-    figure = Figure(figsize=(1.2 + 0.42 * n, 0.9 + 0.42 * n), layout="constrained")
+    figure = Figure(figsize=(max(1.2 + 0.42 * m, 2.9), 0.9 + 0.42 * n), layout="constrained")
     axis = figure.subplots()
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(n, n):
+    for i, j in np.ndindex(n, m):
         if share[i, j] >= 0.05:
             axis.text(
                 j,
@@ -156,9 +174,9 @@ def confusion(target: Tensor, predicted: Tensor, classes: Sequence[str], title: 
                 fontsize=8,
                 color="white" if share[i, j] > 0.5 else "black",
             )
-    axis.set_xticks(range(n), classes)
+    axis.set_xticks(range(m), answers)
     axis.set_yticks(range(n), classes)
-    axis.set(xlabel="taken for", ylabel="is really", title=title or "percent of each class")
+    axis.set(xlabel=axes[0], ylabel=axes[1], title=title or "percent of each class")
     return figure
 
 
@@ -197,6 +215,18 @@ def _scatter_on(axis: Axes, points: np.ndarray, labels: np.ndarray, classes: Seq
         axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def _curves_on(axis: Axes, curves: Mapping[str, Mapping[int, object]]) -> None:
+    """Mean, and a band of one standard deviation, of values by x; each in the look of what it measures."""
+    blues = cycle(BLUES)
+    for name, points in curves.items():
+        tint, marker, line = STYLE.get(name, (None, "D", "-"))
+        tint = tint or next(blues)
+        x = sorted(points)
+        mean, std = np.array([_mean_std(points[k]) for k in x]).T
+        axis.plot(x, mean, color=tint, marker=marker, linestyle=line, label=name)
+        axis.fill_between(x, mean - std, mean + std, color=tint, alpha=0.18, linewidth=0)
 
 
 def _mean_std(value: Any) -> tuple[float, float]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
-from sslkit import methods, names, nets
+from sslkit import methods, names, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.train import TrainConfig
 
@@ -20,8 +20,26 @@ class Recipe:
     settings: dict = field(default_factory=dict)
 
 
+# Every tile of a puzzle in colours of its own: else colour tells which tiles lie side by side.
+TILES = Augment(brightness=0.4, contrast=0.4, saturation=0.5, hue=0.2, grey=0.2)
+
 RECIPES = {
-    "rotation": Recipe(TrainConfig(steps=1500, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
+    "inpainting": Recipe(
+        TrainConfig(steps=1500, batch_size=128),
+        TrainConfig(steps=3500, batch_size=128),
+        settings={"target": pretext.contrast_normalised_edges},
+    ),
+    "jigsaw": Recipe(
+        TrainConfig(steps=1500, batch_size=128),
+        TrainConfig(steps=3500, batch_size=128),
+        settings={"permutations": 24, "grid": 2, "size": 16, "tile_augment": TILES, "normalise": False},
+    ),
+    "rotation": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
+    "relative-position": Recipe(
+        TrainConfig(steps=2000, batch_size=128),
+        TrainConfig(steps=5000, batch_size=128),
+        settings={"size": 16, "patch_augment": TILES, "normalise": False},
+    ),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
 }
@@ -40,6 +58,22 @@ def augment_for(recipe: Recipe, data: str) -> Augment:
     What may change without changing the meaning is knowledge about the data; this is the one place that holds it.
     """
     return recipe.augment if data in _DIGITS else replace(recipe.augment, flip=0.5, invert=0.0, hue=0.1)
+
+
+def described(recipe: Recipe) -> dict:
+    """The method's settings as json can write them: a function by its name, an augmentation by what it changes."""
+
+    def plain(value):
+        if isinstance(value, Augment):
+            default = Augment()
+            return {
+                f.name: getattr(value, f.name)
+                for f in fields(value)
+                if getattr(value, f.name) != getattr(default, f.name)
+            }
+        return value.__name__ if callable(value) else value
+
+    return {name: plain(value) for name, value in recipe.settings.items()}
 
 
 def build(method: str, encoder: nets.Encoder, data: str = "photodigits") -> methods.Method:

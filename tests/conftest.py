@@ -15,7 +15,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees the same whether or not the shell that started it shortens lessons or grades answers."""
-    for name in ("SSLKIT_FAST", "SSLKIT_STRICT"):
+    for name in ("SSLKIT_FAST", "SSLKIT_STRICT", "SSLKIT_MEMORY_GB"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sslkit import bench, nets, recipes, train
+from sslkit.augment import STRONG
 
 IMAGES = torch.randint(256, (48, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 SMALL = {"batch_size": 16, "steps": 6, "rounds": 2}
@@ -41,7 +42,7 @@ def no_lightly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_lightly_there_is_a_report_and_no_ratio(device: torch.device, no_lightly: None):
     report = bench.run("simclr", **SMALL, device=str(device))
     assert json.loads(json.dumps(report)) == report
-    assert report["lightly"] is report["ratio_to_lightly"] is report["ratio_equal_terms"] is None
+    assert report["lightly"] is report["ratio_to_lightly"] is report["ratio_same_views"] is None
     assert report["views"] == 2 and report["two_view_images_per_second"] == report["images_per_second"] > 0
     assert all(value > 0 for value in (report["parts"] | report["ceiling"]).values())
     text = bench.render(report)
@@ -74,8 +75,15 @@ def test_lightly_takes_turns_with_our_loop():
     assert len(theirs["rounds"]) == SMALL["rounds"] and theirs["workers"] == 0
     ratios = sorted(row["ours"] / row["images_per_second"] for row in theirs["rounds"])
     assert report["ratio_to_lightly"] == pytest.approx(sum(ratios) / 2)
-    assert report["ratio_equal_terms"] > 0
+    assert report["ratio_same_settings"] > 0 and report["ratio_same_views"] > 0
     assert f"{report['ratio_to_lightly']:.2f} times lightly" in bench.render(report)
+
+
+def test_our_augmentation_is_translated_for_lightly_without_a_remainder():
+    transforms = pytest.importorskip("lightly.transforms")
+    said = bench._as_lightly_says(STRONG)
+    assert said["min_scale"] == 0.5 and said["rr_degrees"] == 15 and said["cj_hue"] == 0.5 and said["hf_prob"] == 0
+    assert len(transforms.SimCLRTransform(input_size=16, gaussian_blur=0.0, **said).transforms) == 2
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 49}, {"steps": 0}, {"rounds": 0}])

@@ -9,8 +9,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sslkit import checkpoint, cli, data, methods, scoreboard
 from sslkit.data import Split
@@ -83,6 +85,30 @@ def test_pretrain_then_evaluate(toys, capsys, tmp_path, method):
     assert report["data_hash"] == "toy-test"
     for line in ("this encoder", "supervised from scratch", "random encoder", "raw pixels", "chance", "kNN"):
         assert line in out
+
+
+def test_a_folder_larger_than_memory_gives_the_same_figures(capsys, tmp_path, monkeypatch):
+    """From JPEGs to the report, once held in memory and once streamed from disk."""
+    monkeypatch.setenv("SSLKIT_DATA", str(tmp_path / "data"))
+    rng = np.random.default_rng(0)
+    for i in range(200):
+        picture = tmp_path / "pictures" / ("day", "night")[i % 2] / f"{i}.jpg"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, (256, 160)[i % 2], (16, 16, 3), dtype=np.uint8)).save(picture)
+    reports, histories = [], []
+    for limit in ("4", "0"):
+        monkeypatch.setenv("SSLKIT_MEMORY_GB", limit)
+        name, file = f"folder:{tmp_path / 'pictures'}", tmp_path / f"{limit}.pt"
+        code, out, err = pretrain(capsys, "rotation", "--data", name, "--out", file, "--json")
+        assert code == 0 and ("they stream from" in err) == (limit == "0")
+        histories.append([record["loss"] for record in last(out)["history"]])
+        code, out, err = run(
+            capsys, "evaluate", file, "--data", name, "--per-class", 3, "--seeds", 1, "--device", "cpu", "--json"
+        )
+        assert code == 0, err
+        reports.append({key: value for key, value in last(out).items() if key not in ("file", "seconds")})
+    assert histories[0] == histories[1] and reports[0] == reports[1]
+    assert reports[0]["controls"].keys() == {"chance", "pixels", "pixels_probe", "random", "supervised"}
 
 
 @pytest.fixture

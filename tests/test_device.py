@@ -120,6 +120,30 @@ def test_a_flag_of_the_environment(monkeypatch, value, is_set):
     assert devices.fast() is is_set
 
 
+@pytest.mark.parametrize("nbytes, free, fit", [(500, 1000, True), (501, 1000, False), (0, 0, True)])
+def test_data_fits_in_half_of_what_a_gpu_has_free(monkeypatch, nbytes, free, fit):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10_000))
+    assert devices.fits(nbytes, torch.device("cuda")) is fit
+    assert devices.fits(nbytes, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind, cores, workers", [("cpu", 16, 0), ("cuda", 16, 4), ("cuda", 4, 2), ("cuda", 1, 0)])
+def test_processes_that_read_ahead(monkeypatch, kind, cores, workers):
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    assert devices.loader_workers(torch.device(kind)) == workers
+    monkeypatch.delattr(devices.os, "sched_getaffinity")
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: cores)
+    assert devices.loader_workers(torch.device(kind)) == workers
+
+
+def test_fixed_shapes_are_for_cudnn_only(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    devices.fixed_shapes(torch.device("cpu"))
+    assert not torch.backends.cudnn.benchmark
+    devices.fixed_shapes(torch.device("cuda"))
+    assert torch.backends.cudnn.benchmark
+
+
 def test_a_device_describes_itself_and_can_be_waited_for(device):
     devices.synchronize(device)
     assert device.type in devices.describe(device)

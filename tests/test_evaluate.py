@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sslkit import device as devices
 from sslkit import evaluate, nets
 from sslkit.augment import Augment
-from sslkit.data import Split, draw_labels
+from sslkit.data import Split, Stream, draw_labels
 from sslkit.evaluate import Probe, Score, collapse, knn, label_efficiency
 from sslkit.train import TrainConfig
 
@@ -170,6 +170,37 @@ def test_knn_is_scikit_learn_s():
 def test_knn_of_the_training_rows_themselves_with_k_1_is_right():
     z, y = clouds(50)
     assert torch.equal(knn(z, y, 3 * z, k=1), y)
+
+
+@pytest.mark.parametrize("at_once", [6 * 7, 6 * 200, 6 * 350])
+def test_knn_in_pieces_is_knn(monkeypatch, at_once):
+    """Pieces of 7 rows, fewer than k; of 200; of 350, which leaves a last one of 50."""
+    (train_z, train_y), (test_z, _) = clouds(400, spread=3.0), clouds(300, seed=1, spread=3.0)
+    expected = evaluate._nearest(train_z, train_y, test_z, 20)
+    monkeypatch.setattr(evaluate, "AT_ONCE", at_once)
+    similarity, label = evaluate._nearest(train_z, train_y, test_z, 20)
+    assert torch.allclose(similarity, expected[0], atol=1e-6) and torch.equal(label, expected[1])
+    assert knn(train_z, train_y, test_z).tolist() == slow_knn(train_z, train_y, test_z, 20, 0.1)
+
+
+@pytest.mark.parametrize("at_once", [2**26, 3 * 64 * 7])
+def test_images_on_disk_are_features_as_pixels_are(monkeypatch, tmp_path, at_once):
+    monkeypatch.setattr(evaluate, "AT_ONCE", at_once)
+    known, test = toy("train", n=60, noise=200), toy("test", n=40, seed=1, noise=200)
+    on_disk = []
+    for split in (known, test):
+        file = tmp_path / split.split
+        file.write_bytes(split.images.numpy().tobytes())
+        on_disk.append(Stream(file, tuple(split.images.shape[1:]), torch.arange(len(split))))
+    (x,), (test_x,) = evaluate.pixels(known.images), evaluate.pixels(test.images)
+    expected = knn(x, known.labels, test_x)
+    assert torch.equal(knn(*evaluate.pixels(on_disk[0]), known.labels, *evaluate.pixels(on_disk[1])), expected)
+    assert len(expected.unique()) > 1
+    probe = Probe(x, known.labels, len(known.classes))
+    assert torch.allclose(probe(on_disk[1]), probe(test_x), atol=1e-5)
+    net = encoder()
+    for a, b in zip(evaluate.features(net, on_disk[1]), evaluate.features(net, test.images), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_knn_needs_k_rows():

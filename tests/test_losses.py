@@ -59,6 +59,84 @@ def test_cross_entropy_names_shapes_that_do_not_fit(shapes):
         losses.cross_entropy(torch.zeros(shapes[0]), torch.zeros(shapes[1], dtype=torch.int64))
 
 
+# ---- masked_mse -------------------------------------------------------------------------------------------------
+
+
+def pictures(n: int = 3, c: int = 2, h: int = 4, w: int = 5, seed: int = 0):
+    """Two random sets of pictures, and masks that hide a different number of pixels in each, in one none at all."""
+    g = torch.Generator().manual_seed(seed)
+    prediction, target = torch.randn(2, n, c, h, w, generator=g, dtype=torch.float64)
+    mask = torch.rand(n, 1, h, w, generator=g) < torch.linspace(0.1, 0.9, n)[:, None, None, None]
+    mask[0] = False
+    return prediction, target, mask
+
+
+def slow_masked_mse(prediction, target, mask) -> float:
+    total, count = 0.0, 0
+    for n in range(prediction.shape[0]):
+        for c in range(prediction.shape[1]):
+            for i in range(prediction.shape[2]):
+                for j in range(prediction.shape[3]):
+                    if mask[n, 0, i, j]:
+                        total += (prediction[n, c, i, j].item() - target[n, c, i, j].item()) ** 2
+                        count += 1
+    return total / count
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (2, 1, 3, 3), (5, 3, 2, 7)])
+def test_masked_mse_is_its_formula(shape, device):
+    prediction, target, mask = (t.to(device) for t in pictures(*shape))
+    slow = slow_masked_mse(prediction, target, mask)
+    assert losses.masked_mse(prediction, target, mask).item() == pytest.approx(slow, rel=1e-9)
+    assert losses.masked_mse(prediction.float(), target.float(), mask).item() == pytest.approx(slow, rel=1e-5)
+
+
+def test_masked_mse_of_everything_is_the_mean_squared_error():
+    prediction, target, mask = pictures()
+    ours = losses.masked_mse(prediction, target, torch.ones_like(mask))
+    torch.testing.assert_close(ours, F.mse_loss(prediction, target))
+
+
+def test_masked_mse_does_not_see_what_is_visible():
+    prediction, target, mask = pictures()
+    loss = losses.masked_mse(prediction, target, mask).item()
+    for other in (float("nan"), float("inf"), 7.0):
+        assert losses.masked_mse(prediction, torch.where(mask, target, other), mask).item() == loss
+        changed = torch.where(mask, prediction, other).requires_grad_()
+        again = losses.masked_mse(changed, target, mask)
+        assert again.item() == loss
+        again.backward()
+        assert torch.equal(changed.grad != 0, mask.expand_as(changed))
+
+
+def test_masked_mse_has_the_right_gradient():
+    prediction, target, mask = pictures()
+    assert torch.autograd.gradcheck(lambda p: losses.masked_mse(p, target, mask), prediction.requires_grad_())
+
+
+def test_masked_mse_works_out_half_precision_in_float32():
+    prediction, target, mask = pictures(8, 3, 32, 32)
+    prediction = prediction.bfloat16()
+    loss = losses.masked_mse(prediction, target.float(), mask)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(losses.masked_mse(prediction.double(), target, mask).item(), rel=1e-5)
+
+
+def test_masked_mse_needs_something_hidden():
+    prediction, target, mask = pictures()
+    with pytest.raises(ValueError, match="the mask hides no pixel, so there is nothing to predict"):
+        losses.masked_mse(prediction, target, torch.zeros_like(mask))
+
+
+def test_masked_mse_names_shapes_that_do_not_fit():
+    prediction, target, mask = pictures()
+    for wrong in ((prediction[:, :1], target, mask), (prediction, target, mask[:1]), (prediction, target, mask[:, 0])):
+        with pytest.raises(ValueError, match=r"expected prediction and target \(N, C, H, W\) and mask .*; got"):
+            losses.masked_mse(*wrong)
+    with pytest.raises(ValueError, match="the mask is torch.float32; expected torch.bool"):
+        losses.masked_mse(prediction, target, mask.float())
+
+
 # ---- nt_xent ----------------------------------------------------------------------------------------------------
 
 

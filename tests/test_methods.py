@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from sslkit import device as devices
 from sslkit import losses, methods, nets, pretext
-from sslkit.augment import STRONG, Augment
+from sslkit.augment import STRONG, Augment, constant
 
 N, K = 16, 5
 MILD = Augment(scale=(0.8, 1.0), brightness=0.2)
@@ -36,8 +37,9 @@ def batch(name: str, n: int = N, seed: int = 0, device="cpu"):
 
 def chance(name: str, n: int) -> float:
     collapsed = 2 * 25 * (1 - 0.01)  # VICReg guesses nothing; this is what embeddings that are all equal cost it
-    ln = {"rotation": 4, "simclr": 2 * n - 1, "supervised": K}
-    return collapsed if name == "vicreg" else math.log(ln[name])
+    variance = 1.0  # of what inpainting predicts
+    ln = {"rotation": 4, "jigsaw": 30, "relative-position": 8, "simclr": 2 * n - 1, "supervised": K}
+    return {"vicreg": collapsed, "inpainting": variance}.get(name) or math.log(ln[name])
 
 
 @every
@@ -51,14 +53,53 @@ def test_forward_is_the_loss_of_the_views(name, device):
     assert not torch.equal(whole["loss"], other)  # the generator is what decides
 
 
+IMAGE, LABEL = (N, 3, 16, 16), (N,)
+SHAPES = {
+    "inpainting": [IMAGE, (N, 1, 16, 16), (N, 1, 16, 16)],
+    "jigsaw": [(N, 9, 3, 4, 4), LABEL],
+    "rotation": [IMAGE, LABEL],
+    "relative-position": [(N, 3, 4, 4), (N, 3, 4, 4), LABEL],
+    "simclr": [IMAGE, IMAGE],
+    "vicreg": [IMAGE, IMAGE],
+    "supervised": [IMAGE, LABEL],
+}
+
+
 @every
-def test_views_are_images_that_the_encoder_takes(name):
-    for view in make(name, STRONG).views(batch(name), devices.generator(0)):
-        if view.is_floating_point():
-            assert view.shape == (N, 3, 16, 16) and view.dtype == torch.float32
-            assert 0 <= view.min() <= view.max() <= 1
-        else:
-            assert view.shape == (N,) and view.dtype == torch.int64
+def test_views_have_the_shapes_that_they_should_have(name):
+    views = make(name, STRONG).views(batch(name), devices.generator(0))
+    assert [tuple(view.shape) for view in views] == SHAPES[name]
+    assert all(view.dtype == torch.int64 for view in views if view.ndim == 1)
+
+
+def seen_by_the_encoder(method, x, seed: int = 0) -> torch.Tensor:
+    """What the encoder gets when the method sees x; it must be called once, with everything."""
+    calls: list[torch.Tensor] = []
+    hook = method.encoder.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[0]))
+    method(x, devices.generator(seed))
+    hook.remove()
+    (call,) = calls
+    return call
+
+
+@every
+def test_the_encoder_sees_images_and_all_of_them_at_once(name):
+    seen = seen_by_the_encoder(make(name, STRONG), batch(name))
+    times = {"jigsaw": 9, "relative-position": 2, "simclr": 2, "vicreg": 2}.get(name, 1)
+    assert seen.ndim == 4 and seen.shape[:2] == (times * N, 3) and seen.dtype == torch.float32
+    assert 0 <= seen.min() <= seen.max() <= 1
+    assert seen.std() > 0.1
+
+
+@every
+def test_views_are_the_same_under_autocast(name):
+    method, x = make(name, STRONG), batch(name)
+    plain = method.views(x, devices.generator(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        views = method.views(x, devices.generator(0))
+        loss = method.loss(*views)["loss"]
+    assert all(torch.equal(a, b) for a, b in zip(plain, views))
+    assert loss.dtype == torch.float32 and loss.isfinite()
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "vicreg"])
@@ -81,6 +122,33 @@ def test_one_batch_can_be_learned(name):
         history.append(out["loss"].item())
     assert history[-1] < 0.4 * chance(name, N)
     assert history[-1] < 0.5 * history[0]
+
+
+@every
+def test_a_step_never_waits_for_the_device(name, monkeypatch):
+    """On tensors without values: whatever the host would have to wait for (item, nonzero, a mask as index) raises."""
+    monkeypatch.setattr(losses, "_hides_nothing", lambda mask: False)  # it asks on a CPU only
+    x = batch(name)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        method = make(name, STRONG)
+        fakes = tuple(map(mode.from_tensor, x)) if isinstance(x, tuple) else mode.from_tensor(x)
+        method(fakes, torch.Generator())["loss"].backward()
+        with pytest.raises(DataDependentOutputException):
+            method(fakes, torch.Generator())["loss"].item()
+    constant.cache_clear()  # what it holds has no values either
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_training_step_on_a_gpu_never_waits_for_it(name):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    method, x = make(name, STRONG).cuda(), batch(name, device="cuda")
+    method(x, devices.generator(0, "cuda"))  # constants are copied once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        method(x, devices.generator(0, "cuda"))["loss"].backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @every
@@ -113,6 +181,211 @@ def test_rotation_asks_which_way_each_view_was_turned():
     assert torch.allclose(out["loss"], losses.cross_entropy(logits, target))
 
 
+# ---- inpainting --------------------------------------------------------------------------------------------------
+
+
+def fixed(mask):
+    """A mask function of a reader's own: the same mask whatever the generator says."""
+    return lambda x, generator=None: mask.expand(len(x), 1, *x.shape[2:])
+
+
+def upper_left_corner() -> torch.Tensor:
+    mask = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :9, :5] = True
+    return mask
+
+
+def inpainting(**settings):
+    with devices.seeded(0):
+        encoder = nets.ConvNet(3, widths=(8, 16, 32))
+        return methods.build("inpainting", encoder, **({"augment": Augment()} | settings))
+
+
+def test_inpainting_hides_and_predicts_what_it_hid():
+    method, x = inpainting(), batch("inpainting")
+    inputs, mask, target = method.views(x, devices.generator(0))
+    assert len({tuple(m.flatten().tolist()) for m in mask}) == 4  # each image its own side
+    assert torch.equal(inputs, torch.where(mask, 0.5, x / 255))
+    assert torch.equal(target, torch.where(mask, pretext.contrast_normalised_grey(x / 255), 0))
+    prediction = method.decoder(method.bottleneck(method.encoder(inputs)), (16, 16))
+    assert torch.equal(method.predict(inputs), prediction)
+    torch.testing.assert_close(method.loss(inputs, mask, target)["loss"], losses.masked_mse(prediction, target, mask))
+
+
+def test_a_mask_of_the_reader_s_own_is_used():
+    method, x = inpainting(mask=fixed(upper_left_corner()), fill=0.25), batch("inpainting")
+    inputs, mask, _ = method.views(x)
+    assert torch.equal(mask, upper_left_corner().expand(N, 1, 16, 16))
+    assert torch.equal(inputs[:, :, :9, :5], torch.full((N, 3, 9, 5), 0.25))
+    assert torch.equal(inputs[:, :, 9:], x[:, :, 9:] / 255)
+
+
+def test_hidden_pixels_never_reach_the_encoder():
+    method, mask = inpainting(mask=fixed(upper_left_corner())), upper_left_corner()
+    x = batch("inpainting") / 255
+    clean = seen_by_the_encoder(method, x)
+    for other in (1 - x, torch.full_like(x, float("nan")), torch.zeros_like(x)):
+        changed = torch.where(mask, other, x)
+        assert torch.equal(seen_by_the_encoder(method, changed), clean)
+        inputs, *_ = method.views(changed)
+        assert method.predict(inputs).isfinite().all()
+    changed = torch.where(mask, x, 1 - x)  # whereas what is visible does reach it
+    assert not torch.equal(seen_by_the_encoder(method, changed), clean)
+
+
+def test_the_prediction_has_no_gradient_in_hidden_pixels():
+    method, mask = inpainting(mask=fixed(upper_left_corner())), upper_left_corner()
+    x = (batch("inpainting") / 255).requires_grad_()
+    inputs, *_ = method.views(x)
+    method.predict(inputs).square().sum().backward()
+    hidden = mask.expand_as(x)
+    assert torch.equal(x.grad[hidden], torch.zeros_like(x.grad[hidden]))
+    assert (x.grad[~hidden] != 0).float().mean() > 0.9
+
+
+def test_visible_pixels_of_the_prediction_count_for_nothing():
+    method = inpainting()
+    inputs, mask, target = method.views(batch("inpainting"), devices.generator(0))
+    method.predict = lambda inputs: target + 5.0 * ~mask
+    assert method.loss(inputs, mask, target)["loss"].item() == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_target_brings_its_own_channels(channels):
+    x = batch("inpainting")[:, :channels]
+    for target, expected in ((None, channels), (pretext.contrast_normalised_grey, 1), (lambda x: x[:, :1], 1)):
+        method = methods.Inpainting(nets.ConvNet(channels, widths=(4, 8)), Augment(), target=target)
+        assert method.views(x, devices.generator(0))[2].shape == (N, expected, 16, 16)
+        method(x, devices.generator(0))["loss"].backward()
+
+
+def test_the_same_inpainting_takes_images_of_other_sizes():
+    method = inpainting()
+    for h, w in ((16, 16), (28, 28), (32, 24), (17, 19)):
+        x = torch.randint(256, (2, 3, h, w), dtype=torch.uint8)
+        assert method.predict(method.views(x, devices.generator(0))[0]).shape == (2, 1, h, w)
+
+
+# ---- jigsaw and relative position --------------------------------------------------------------------------------
+
+
+def coordinates(n: int = N, side: int = 32) -> torch.Tensor:
+    """Images whose first channel is the row of a pixel, and whose second is its column."""
+    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    return torch.stack([row, column, torch.zeros_like(row)]).byte().expand(n, 3, side, side).contiguous()
+
+
+def test_jigsaw_asks_for_the_permutation():
+    method = methods.Jigsaw(nets.ConvNet(3, widths=(8, 16)), Augment(), jitter=0, normalise=False)
+    inputs, target = method.views(coordinates(), devices.generator(0))
+    plain = pretext.tiles(coordinates() / 255, jitter=0)
+    assert len(target.unique()) > 5
+    assert torch.equal(pretext.unshuffle(inputs, target, method.permutations), plain)
+    method.eval()
+    z = torch.stack([method.encoder(tiles) for tiles in inputs.unbind(1)], dim=1)  # tile by tile
+    logits = method.head(z.flatten(1))
+    out = method.loss(inputs, target)
+    torch.testing.assert_close(out["loss"], losses.cross_entropy(logits, target))
+    assert out["accuracy"].item() == (logits.argmax(1) == target).float().mean().item()
+
+
+def test_jigsaw_takes_its_settings():
+    encoder = nets.ConvNet(3, widths=(8, 16))
+    settings = {"permutations": 24, "grid": 2, "tile": 12, "size": 20, "width": 10}
+    method = methods.build("jigsaw", encoder, **settings)
+    inputs, target = method.views(coordinates(64), devices.generator(0))
+    assert inputs.shape == (64, 4, 3, 20, 20)
+    assert method.permutations.shape == (24, 4) and target.max() > 15
+    assert method.head[0].in_features == 4 * 16 and method.head[0].out_features == 10
+    assert method.head[-1].out_features == 24
+    assert "permutations" in method.state_dict()  # without them, the head's answers would have no meaning
+
+
+def test_the_whole_shuffled_picture_can_be_seen_at_once():
+    method = methods.Jigsaw(nets.ConvNet(3, widths=(8, 16)), Augment(), jitter=0, normalise=False, whole=True)
+    x = coordinates() / 255
+    inputs, target = method.views(coordinates(), devices.generator(0))
+    assert inputs.shape == x.shape
+    shuffled = pretext.shuffle(pretext.tiles(x, jitter=0), target, method.permutations)
+    assert torch.equal(inputs, pretext.canvas(shuffled, (32, 32)))
+    assert [type(layer).__name__ for layer in method.head] == ["Linear"]
+    assert method.loss(inputs, target)["loss"].item() == pytest.approx(math.log(30), rel=0.2)
+
+
+def test_every_tile_is_recoloured_by_itself():
+    encoder, x = nets.ConvNet(3, widths=(8, 16)), torch.full((N, 3, 32, 32), 128, dtype=torch.uint8)
+    alike = lambda tiles: (tiles - tiles[:, :1]).abs().max().item() == 0  # noqa: E731
+    jitter = Augment(brightness=0.5)
+    inputs, _ = methods.Jigsaw(encoder, jitter, normalise=False).views(x, devices.generator(0))
+    assert alike(inputs)
+    inputs, _ = methods.Jigsaw(encoder, Augment(), normalise=False, tile_augment=jitter).views(x, devices.generator(0))
+    levels = inputs.mean(dim=(2, 3, 4))
+    assert levels.std(dim=1).min() > 0.02 and levels.std(dim=0).min() > 0.02
+
+
+@pytest.mark.parametrize("name", ["jigsaw", "relative-position"])
+def test_tiles_are_evened_out_unless_asked_not_to_be(name):
+    encoder, x = nets.ConvNet(3, widths=(8, 16)), batch(name, 64)
+    spread = {}
+    for normalise in (True, False):
+        method = methods.build(name, encoder, augment=Augment(), normalise=normalise)
+        tiles = method.views(x, devices.generator(0))[0]
+        spread[normalise] = tiles.mean(dim=(-2, -1)).std().item()  # how different the tiles' brightness is
+    assert spread[True] < 0.2 * spread[False]
+    assert methods.build(name, encoder).normalise
+
+
+@pytest.mark.parametrize("name", ["jigsaw", "relative-position"])
+def test_small_tiles_are_enlarged_for_the_encoder(name):
+    side = {"jigsaw": 8, "relative-position": 8}[name]  # of 32 px
+    for widths, size, expected in (((4, 8), None, side), ((4,) * 5, None, 16), ((4, 8), 12, 12)):
+        method = methods.build(name, nets.ConvNet(3, widths=widths), size=size)
+        first = method.views(coordinates(), devices.generator(0))[0]
+        assert first.shape[-2:] == (expected, expected)
+        method.loss(*method.views(coordinates(), devices.generator(0)))["loss"].backward()
+
+
+def test_an_enlarged_tile_is_still_the_same_tile():
+    settings = {"augment": Augment(), "normalise": False}
+    small, large = (
+        methods.RelativePosition(nets.ConvNet(3, widths=(4,)), size=size, **settings).views(
+            coordinates(), devices.generator(0)
+        )
+        for size in (None, 24)
+    )
+    for a, b in zip(small[:2], large[:2]):
+        torch.testing.assert_close(b[..., 1::3, 1::3], a)  # the middle of each pixel
+
+
+def test_relative_position_asks_where_the_second_patch_lies():
+    method = methods.RelativePosition(nets.ConvNet(3, widths=(8, 16)), Augment(), jitter=0, normalise=False)
+    first, second, target = method.views(coordinates(), devices.generator(0))
+    step = ((second - first)[:, :2].mean(dim=(2, 3)) * 255).round().long()  # down, right
+    assert torch.equal(step, 10 * torch.tensor(pretext.DIRECTIONS)[target])
+    method.eval()
+    logits = method.head(torch.cat([method.encoder(first), method.encoder(second)], dim=1))
+    out = method.loss(first, second, target)
+    torch.testing.assert_close(out["loss"], losses.cross_entropy(logits, target))
+    assert out["accuracy"].item() == (logits.argmax(1) == target).float().mean().item()
+
+
+def test_relative_position_takes_its_settings():
+    encoder = nets.ConvNet(3, widths=(8, 16))
+    settings = {"patch": 11, "gap": 4, "jitter": 2, "anchor": "anywhere", "size": 16, "width": 10}
+    method = methods.build("relative-position", encoder, augment=Augment(), normalise=False, **settings)
+    first, second, target = method.views(coordinates(256), devices.generator(0))
+    assert first.shape == second.shape == (256, 3, 16, 16)
+    middle = first[:, :2].mean(dim=(2, 3)) * 255
+    assert middle.std(dim=0).min() > 2  # anywhere
+    step = (second - first)[:, :2].mean(dim=(2, 3)) * 255
+    off = step - 15 * torch.tensor(pretext.DIRECTIONS)[target]
+    assert off.abs().max().item() == pytest.approx(2, abs=1e-3)
+    assert method.head[0].out_features == 10
+
+
+# ---- two views ---------------------------------------------------------------------------------------------------
+
+
 def test_simclr_compares_two_views_of_the_same_image():
     method, x = make("simclr", STRONG).eval(), batch("simclr")
     method.temperature = 0.7
@@ -131,9 +404,7 @@ def test_vicreg_weighs_the_three_parts_of_two_views():
     assert not any(torch.equal(u, v) for u, v in zip(a, b))
     out = method.loss(a, b)
     parts = losses.vicreg(*(method.projector(method.encoder(v)) for v in (a, b)))
-    torch.testing.assert_close(
-        out["loss"], 3 * parts["invariance"] + 2 * parts["variance"] + 0.5 * parts["covariance"]
-    )
+    torch.testing.assert_close(out["loss"], 3 * parts["invariance"] + 2 * parts["variance"] + 0.5 * parts["covariance"])
     built = methods.build("vicreg", nets.ConvNet(3, widths=(4, 8)), invariance=1.0, covariance=2.0, width=10)
     assert built.weights == (1.0, 25.0, 2.0)
     assert built.projector[-1].out_features == 10

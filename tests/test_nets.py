@@ -139,6 +139,70 @@ def test_resnet18_starts_like_torchvision_s_at_every_width():
                 assert p.std().item() == pytest.approx(math.sqrt(2 / fan_out), rel=0.05), name
 
 
+# ---- decoder -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(32, 32), (28, 28), (16, 16), (64, 64), (4, 4), (31, 17), (96, 224)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_decoder_paints_any_size(size, channels, device):
+    decoder = nets.Decoder(5, channels).to(device)
+    z = torch.randn(2, 5, generator=torch.Generator().manual_seed(0)).to(device)
+    assert decoder(z, size).shape == (2, channels, *size)
+    assert decoder(z).shape == (2, channels, 32, 32)
+
+
+def test_one_set_of_parameters_serves_all_sizes():
+    torch.manual_seed(0)
+    a, b = nets.Decoder(5), nets.Decoder(5)
+    z = torch.randn(3, 5)
+    a(z, (64, 64))
+    b.load_state_dict(a.state_dict())
+    assert torch.equal(a.eval()(z, (28, 28)), b.eval()(z, (28, 28)))
+
+
+def test_the_decoder_paints_every_pixel_of_its_own_accord():
+    torch.manual_seed(0)
+    decoder, z = nets.Decoder(8), torch.randn(4, 8)
+    pictures = decoder(z)
+    assert (pictures[0] - pictures[1]).abs().min() > 0  # everywhere different for another embedding
+    assert pictures.min() < 0 < pictures.max()
+    across, down = pictures.diff(dim=3).abs(), pictures.diff(dim=2).abs()
+    assert across.min() > 0 and down.min() > 0  # and no two pixels beside each other are copies
+
+
+def test_a_decoder_learns_to_paint_pictures_by_heart():
+    torch.manual_seed(0)
+    decoder, z, pictures = nets.Decoder(8), torch.randn(4, 8), torch.randn(4, 1, 8, 8)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = (decoder(z, (8, 8)) - pictures).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+    assert all(p.grad.abs().sum() > 0 for p in decoder.parameters())
+
+
+def test_the_decoder_is_much_smaller_than_the_encoder():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def flops(net, x) -> int:
+        with FlopCounterMode(display=False) as counter:
+            net(x)
+        return counter.get_total_flops()
+
+    assert flops(nets.Decoder(64), torch.zeros(1, 64)) < 0.35 * flops(nets.ConvNet(), torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 5, 1, 1), (5,)])
+def test_embeddings_of_another_width_are_refused(shape):
+    with pytest.raises(ValueError, match=r"this Decoder takes embeddings \(N, 5\); it got"):
+        nets.Decoder(5)(torch.zeros(shape))
+
+
+# ---- heads -------------------------------------------------------------------------------------------------------
+
+
 def test_mlp():
     torch.manual_seed(0)
     net = nets.mlp(6, 5, 4, 3)

@@ -40,6 +40,7 @@ FIGURES = {
     ),
     "label_efficiency": lambda: plots.label_efficiency(CURVES, title="what a label is worth"),
     "bars": lambda: plots.bars({"random": 0.2, "supervised": score(0.8), "simclr": {"mean": 0.9, "std": 0.1}}, 0.1),
+    "by_block": lambda: plots.by_block({"random": [score(0.2)] * 4, "simclr": [score(0.3), score(0.8)]}, chance=0.1),
     "loss_curve": lambda: plots.loss_curve(HISTORY, chance=3.5),
     "confusion": lambda: plots.confusion(LABELS, LABELS.roll(3), CLASSES),
     "scatter": lambda: plots.scatter(POINTS, LABELS, CLASSES, title="t"),
@@ -84,7 +85,7 @@ def colours(figure: Figure) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["label_efficiency", "bars", "loss_curve", "scatter", "scatter_pair"])
+@pytest.mark.parametrize("name", ["label_efficiency", "by_block", "bars", "loss_curve", "scatter", "scatter_pair"])
 def test_every_colour_stands_out_from_white(name):
     drawn = colours(FIGURES[name]())
     assert len(drawn) > 1
@@ -121,6 +122,8 @@ def test_curves_and_bars_show_the_numbers_they_were_given():
     axis = plots.label_efficiency({"simclr": {10: {"mean": 0.8, "std": 0.1}, 1: {"mean": 0.4, "std": 0.0}}}).axes[0]
     (line,) = (line for line in axis.lines if line.get_label() == "simclr")
     assert line.get_xydata().tolist() == [[1, 0.4], [10, 0.8]]
+    axis = plots.by_block({"rotation": [{"mean": 0.2, "std": 0.1}, {"mean": 0.5, "std": 0.0}]}).axes[0]
+    assert [line.get_xydata().tolist() for line in axis.lines] == [[[1, 0.2], [2, 0.5]]]
     axis = plots.bars({"random": 0.25, "simclr": 0.75}).axes[0]
     assert [bar.get_width() for bar in axis.patches] == [0.25, 0.75]
     assert {"0.25", "0.75"} <= {text.get_text() for text in axis.texts}
@@ -140,6 +143,14 @@ def test_confusion_shows_shares_of_the_true_class():
     np.testing.assert_allclose(axis.images[0].get_array(), [[0.75, 0.25], [0.5, 0.5]])
     assert sorted(text.get_text() for text in axis.texts) == ["25", "50", "50", "75"]
     assert axis.get_ylabel() == "is really"
+
+
+def test_confusion_with_other_answers_than_classes():
+    target, predicted = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
+    axis = plots.confusion(target, predicted, "ab", answers="xyz", axes=("says", "shows")).axes[0]
+    np.testing.assert_allclose(axis.images[0].get_array(), [[0.5, 0, 0.5], [0, 1, 0]])
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["x", "y", "z"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("says", "shows")
 
 
 def test_one_channel_images_and_uint8_are_shown(capsys):

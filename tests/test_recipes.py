@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,16 @@ def test_a_recipe_builds_its_method(name):
     assert type(method) is methods.METHODS[name]
     assert method.encoder is encoder
     assert method.augment == recipes.get(name).augment
+
+
+@every
+def test_a_recipe_can_be_written_down(name):
+    recipe = recipes.get(name)
+    described = recipes.described(recipe)
+    assert described.keys() == recipe.settings.keys()
+    json.dumps(described)
+    assert recipes.described(recipes.get("inpainting")) == {"target": "contrast_normalised_edges"}
+    assert recipes.described(recipes.get("jigsaw"))["tile_augment"]["brightness"] == 0.4
 
 
 @every

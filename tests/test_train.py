@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sslkit import data, methods, nets, train
 from sslkit import device as devices
-from sslkit import methods, nets, train
 from sslkit.augment import Augment
+from sslkit.data import Stream
 from sslkit.train import Plateau, TrainConfig, cosine, fit
 
 QUIET = TrainConfig(epochs=3, batch_size=8, lr=0.01, precision="fp32", progress=False)
@@ -235,6 +243,37 @@ def test_the_clip_bounds_the_gradient(monkeypatch):
     assert max(norms) > 1
 
 
+def test_every_epoch_is_in_train_mode_whatever_a_callback_does():
+    method = Line()
+    fit(method, points(), quiet(), callbacks=[lambda m, r: m.eval() and False], device="cpu")
+    assert method.modes == [True] * 12
+    plain, left = simclr(), simclr()
+    fit(plain, images(), quiet(), device="cpu")
+    fit(left, images(), quiet(), callbacks=[lambda m, r: m.eval() and False], device="cpu")
+    assert same(state(plain), state(left))  # batch norm went on learning its statistics
+
+
+def test_the_host_waits_for_the_device_once_an_epoch_and_never_in_a_step():
+    """`.item()`, `float(tensor)` and their like: on a GPU each would stop the queue. Counted here on the CPU."""
+    waiting = (torch.ops.aten._local_scalar_dense, torch.ops.aten.is_nonzero, torch.ops.aten.nonzero)
+
+    class Count(TorchDispatchMode):
+        waits = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.waits += func.overloadpacket in waiting
+            return func(*args, **(kwargs or {}))
+
+    def waits(n: int, epochs: int) -> int:
+        with Count() as count:
+            assert fit(simclr(), images(n), quiet(epochs=epochs, clip=1.0), device="cpu").steps == n // 8 * epochs
+        return count.waits
+
+    few = waits(16, epochs=1)
+    assert waits(64, epochs=1) == few
+    assert 0 < waits(16, epochs=3) == 3 * few <= 3 * 4
+
+
 # ---- seeds -------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +325,157 @@ def test_the_validation_loss_is_the_mean_over_whole_batches():
     assert train.validate(Line(), (x, y), QUIET, torch.device("cpu")) == pytest.approx(by_hand.item())
     few = train.validate(Line(), (x[:3], y[:3]), QUIET, torch.device("cpu"))  # less than a batch is one batch
     assert few == pytest.approx(y[:3].square().mean().item())
+
+
+# ---- data that does not fit --------------------------------------------------------------------------------------
+
+
+def on_disk(path: Path, tensor: torch.Tensor) -> Stream:
+    path.write_bytes(tensor.numpy().tobytes())
+    return Stream(path, tuple(tensor.shape[1:]), torch.arange(len(tensor)))
+
+
+def run_of(method: nn.Module, data, **options) -> tuple[list, dict]:
+    """What a run leaves behind, without the times."""
+    result = fit(method, data, quiet(batch_size=6), device="cpu", **options)
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in result.history], state(method)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_on_disk_give_the_same_run_bit_for_bit(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(devices, "loader_workers", lambda device: workers)
+    x, value = images(40), images(16, seed=1)
+    rows = torch.randperm(40, generator=torch.Generator().manual_seed(3))[:35]
+    streams = on_disk(tmp_path / "x", x).subset(rows), on_disk(tmp_path / "v", value)
+    expected, parameters = run_of(simclr(), x[rows], validation=value)
+    history, streamed = run_of(simclr(), streams[0], validation=streams[1])
+    assert history == expected and same(parameters, streamed)
+    assert len(expected) == 3 and len({record["loss"] for record in expected}) == 3
+    assert multiprocessing.active_children() == []
+
+
+def supervised() -> nn.Module:
+    with devices.seeded(0):
+        return methods.Supervised(nets.ConvNet(3, widths=(4, 8)), 2, Augment(scale=(0.5, 1.0)))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_may_stand_beside_a_tensor(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(devices, "loader_workers", lambda device: workers)
+    x, y = images(40), torch.arange(40) % 2
+    expected = run_of(supervised(), (x, y), validation=(x, y))
+    stream = on_disk(tmp_path / "x", x)
+    history, parameters = run_of(supervised(), (stream, y), validation=(stream, y))
+    assert history == expected[0] and same(parameters, expected[1])
+
+
+def test_a_tensor_that_does_not_fit_on_the_device_gives_the_same_run(monkeypatch):
+    x = images(40)
+    expected = run_of(simclr(), x)
+    asked = []
+    monkeypatch.setattr(devices, "fits", lambda nbytes, device: asked.append(nbytes))
+    monkeypatch.setattr(devices, "loader_workers", lambda device: pytest.fail("a tensor is not copied to workers"))
+    history, parameters = run_of(simclr(), x)
+    assert history == expected[0] and same(parameters, expected[1])
+    assert len(asked) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gets_the_same_batches_from_disk(tmp_path, monkeypatch):
+    x = images(40)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    sources = [(x, cpu), (x, cuda), (on_disk(tmp_path / "x", x), cuda)]
+    monkeypatch.setattr(devices, "loader_workers", lambda device: 2)
+    runs = [train._batches((source,), 6, 0, where) for source, where in sources]
+    for _ in range(8):
+        here, there, from_disk = (next(run)[0] for run in runs)
+        assert there.is_cuda and from_disk.is_cuda
+        assert torch.equal(there.cpu(), here) and torch.equal(from_disk.cpu(), here)
+
+
+def test_a_folder_gives_the_same_run_from_memory_and_from_disk(tmp_path, monkeypatch, capsys):
+    """The whole way: the same JPEGs, held or streamed because of SSLKIT_MEMORY_GB, to the same history."""
+    monkeypatch.delenv("SSLKIT_MEMORY_GB", raising=False)
+    monkeypatch.setenv("SSLKIT_DATA", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for i in range(50):
+        file = tmp_path / "pictures" / "ab"[i % 2] / f"{i}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(file)
+    runs = []
+    for limit in ("1", "0"):
+        monkeypatch.setenv("SSLKIT_MEMORY_GB", limit)
+        train_part, value = (data.load(f"folder:{tmp_path / 'pictures'}", split) for split in ("train", "val"))
+        runs.append((run_of(simclr(), train_part.images, validation=value.images), train_part))
+    (held, resident), (streamed, on_disk_part) = runs
+    assert isinstance(resident.images, torch.Tensor) and isinstance(on_disk_part.images, Stream)
+    assert held[0] == streamed[0] and same(held[1], streamed[1]) and resident.hash == on_disk_part.hash
+    assert "they stream from" in capsys.readouterr().err
+
+
+def test_the_rows_of_a_batch_are_asked_for_at_once(tmp_path, monkeypatch):
+    asked = []
+    stream = on_disk(tmp_path / "x", images(40))
+    real = Stream.__getitem__
+    monkeypatch.setattr(Stream, "__getitem__", lambda self, index: asked.append(len(index)) or real(self, index))
+    fit(simclr(), stream, quiet(batch_size=6, steps=9), device="cpu")
+    assert asked == [6] * 9
+
+
+def test_reading_from_disk_leaves_the_global_generator_alone(tmp_path):
+    stream = on_disk(tmp_path / "x", images(40))
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    fit(simclr(), stream, quiet(), device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), ZeroDivisionError()], ids=["interrupt", "error"])
+def test_workers_end_with_the_run(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(devices, "loader_workers", lambda device: 2)
+    alive = []
+
+    class Watched(Breaks):
+        def forward(self, batch, generator=None):
+            alive.append(len(multiprocessing.active_children()))
+            return super().forward((batch.flatten(1)[:, :2].float(), batch.flatten(1)[:, 2].float()))
+
+    stream = on_disk(tmp_path / "x", images(40))
+    if isinstance(end, KeyboardInterrupt):
+        assert fit(Watched(at=7, what=end), stream, quiet(), device="cpu").interrupted
+    else:
+        with pytest.raises(ZeroDivisionError):
+            fit(Watched(at=7, what=end), stream, quiet(), device="cpu")
+    assert alive == [2] * 7 and multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_workers_leave_interrupts_to_the_process_that_trains():
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        train._ignore_interrupts(0)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_tensors_of_different_lengths_are_refused_with_the_lengths():
+    x, y = points(32)
+    for call in (
+        lambda data: fit(Line(), data, QUIET, device="cpu"),
+        lambda data: train.validate(Line(), data, QUIET, torch.device("cpu")),
+    ):
+        with pytest.raises(ValueError, match="the tensors of the data have 32 and 31 rows; expected as many in each"):
+            call((x, y[:31]))
+        with pytest.raises(ValueError, match="have no tensors at all"):
+            call(())
 
 
 # ---- how it ends -------------------------------------------------------------------------------------------------
@@ -471,3 +661,62 @@ def test_the_bar_is_shown_only_if_asked_for(capsys):
     assert capsys.readouterr().err == ""
     fit(Line(), points(), quiet(epochs=1, progress=True), device="cpu")
     assert "step" in capsys.readouterr().err
+
+
+# ---- the whole fast path against a slow, obvious loop ---------------------------------------------------------------
+
+
+def slow_fit(method: methods.SimCLR, data: torch.Tensor, config: TrainConfig) -> list[float]:
+    """`fit` for SimCLR as one would write it first: each view of each image alone, AdamW by its formula. Its losses."""
+    order, draws = devices.generator(config.seed), devices.generator(config.seed + 1)
+    moments = {p: (torch.zeros_like(p), torch.zeros_like(p)) for p in method.parameters()}
+    per_epoch, history, step = len(data) // config.batch_size, [], 0
+    total = config.epochs * per_epoch
+    method.train()
+    for _ in range(config.epochs):
+        rows, epoch = torch.randperm(len(data), generator=order), []
+        for i in range(per_epoch):
+            batch = data[rows[i * config.batch_size : (i + 1) * config.batch_size]]
+            views = []
+            for _ in range(2):
+                drawn = method.augment.draw(len(batch), draws, "cpu")
+                one_by_one = [
+                    method.augment.apply(batch[j : j + 1].float() / 255, {k: v[j : j + 1] for k, v in drawn.items()})
+                    for j in range(len(batch))
+                ]
+                views.append(torch.cat(one_by_one))
+            loss = method.loss(*views)["loss"]
+            method.zero_grad()
+            loss.backward()
+            rate = config.lr * cosine(step, total, config.warmup)
+            step += 1
+            with torch.no_grad():
+                for p, (m, v) in moments.items():
+                    m.mul_(0.9).add_(0.1 * p.grad)
+                    v.mul_(0.999).add_(0.001 * p.grad**2)
+                    decay = config.weight_decay if p.ndim > 1 else 0.0
+                    p -= rate * decay * p
+                    p -= rate * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
+            epoch.append(loss.item())
+        history.append(sum(epoch) / per_epoch)
+    return history
+
+
+def test_the_fast_path_has_the_loss_curve_of_the_slow_one():
+    config = quiet(epochs=4, batch_size=8, lr=0.003)
+    slow = slow_fit(simclr(), images(40), config)
+    fast = [record["loss"] for record in fit(simclr(), images(40), config, device="cpu").history]
+    assert fast == pytest.approx(slow, rel=1e-4)
+    assert fast[-1] < fast[0] - 0.01  # it did learn, so the curve is not a flat line
+    other = [record["loss"] for record in fit(simclr(), images(40), replace(config, seed=1), device="cpu").history]
+    assert other != pytest.approx(slow, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_encoder_has_the_same_losses():
+    plain, compiled = (
+        [record["loss"] for record in fit(simclr(), images(), quiet(epochs=2), device="cpu", compile=on).history]
+        for on in (False, True)
+    )
+    assert compiled == pytest.approx(plain, rel=1e-4)

@@ -48,7 +48,7 @@ def measure(method: str, budget: str, splits: dict) -> list[dict]:
         pretrain_seeds=len(SEEDS),
         label_draws=DRAWS,
         pretrain_seconds=round(median(run["seconds"] for run in runs), 1),
-        settings={**runs[0]["settings"], **recipes.get(method).settings},
+        settings={**runs[0]["settings"], **recipes.described(recipes.get(method))},
     )
 
 

@@ -13,8 +13,9 @@ from sslkit import names
 from sslkit.data import folder, photodigits, public
 from sslkit.data.root import data_root
 from sslkit.data.split import Split, draw_labels, fingerprint
+from sslkit.data.stream import Images, Stream
 
-__all__ = ["NAMES", "Split", "data_root", "draw_labels", "fingerprint", "load"]
+__all__ = ["NAMES", "Images", "Split", "Stream", "data_root", "draw_labels", "fingerprint", "load"]
 
 NAMES = ("photodigits", *public.SETS)
 
@@ -31,6 +32,8 @@ def load(
     progress: bool = True,
 ) -> Split:
     """Load one part of a data set: images uint8 (N, C, H, W), labels int64 (N,).
+
+    A folder whose images do not fit in memory gives them as a `Stream`, which stands where the tensor would.
 
     name        one of `NAMES`, or folder:PATH for a folder of images
     split       "train", "val" or "test"; stl10 also has "unlabeled"

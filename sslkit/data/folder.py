@@ -16,47 +16,29 @@ animation the first frame counts, 16 bits are scaled to 8. The shorter side is r
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
-import hashlib
 import os
-import pickle
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import PIL
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from sslkit.data import pictures
+from sslkit.data.pictures import File
 from sslkit.data.root import data_root
-from sslkit.data.split import Split, fingerprint
+from sslkit.data.split import Split, fingerprint, hold_out
+from sslkit.data.stream import Images, Stream
 
 SPLITS = ("train", "val", "test")
-SIZE = 32  # pixels, for images of many sizes
-LARGEST_OWN_SIZE = 224
-LARGEST_BLOCK = 4_000_000_000  # bytes of decoded images that are held in memory
 
 _PART_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _NOT_PICTURES = {"BUFR", "GRIB", "HDF5", "MPEG", "IPTC", "WMF", "EPS"}  # Pillow opens them and cannot draw them alone
-_GREY = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
-_LOOKED_AT = 1000  # files whose headers are read first: all of them would take half as long as decoding
-_CHUNK = 64  # files a task: small pictures cost no more than the hand-over of a task
-_CACHE_VERSION = 1
-
-
-class File(NamedTuple):
-    """An image file: its path below the folder, with "/" on every system, its bytes and its time of change in ns."""
-
-    path: str
-    bytes: int
-    changed: int
 
 
 def load(
@@ -80,9 +62,13 @@ def load(
 
     `sources` are positions in the sorted list of all files, so no two parts share one. Files that cannot be read are
     left out, with a warning, and named in `skipped`. Decoded images are kept under the data root's `cache/` until a
-    file's name, size or time of change differs.
+    file's name, size or time of change differs; an interrupted decoding goes on where it stopped.
+
+    Images that take more memory than `pictures.memory_limit()` stay there: `images` is then a `Stream`, which a line
+    on stderr says, and everything else is the same.
+
     Raises FileNotFoundError or NotADirectoryError for a wrong path, ValueError for a folder or a parameter that does
-    not fit; each says what to do.
+    not fit, and OSError where images that do not fit in memory cannot be written to disk; each says what to do.
     """
     _check_parameters(size, channels, classes_at)
     folder = _existing(path)
@@ -94,11 +80,11 @@ def load(
     members = _members(parts, labels, split, seed)
     if len(members) == 0:
         raise ValueError(_why_empty(folder, split, len(pool), bool(classes)))
-    block, unreadable = _decoded(folder, files, part, pool, size, channels, data_root(root), progress)
+    block, unreadable = pictures.decoded(folder, files, part, pool, size, channels, data_root(root), progress)
 
     local = torch.searchsorted(pool, members)
-    reasons = {i: unreadable[i] for i in local.tolist() if i in unreadable}
-    skipped = tuple(f"{files[pool[i]].path}: {reason}" for i, reason in reasons.items())
+    bad = torch.isin(local, torch.tensor(sorted(unreadable), dtype=torch.long))
+    skipped = tuple(f"{files[pool[i]].path}: {unreadable[i]}" for i in local[bad].tolist())
     if skipped:
         few = "; ".join(skipped[:3]) + (" …" if len(skipped) > 3 else "")
         if len(skipped) == len(members):
@@ -111,32 +97,43 @@ def load(
             "(all of them: Split.skipped)",
             stacklevel=3,
         )
-    good = torch.tensor([i not in reasons for i in local.tolist()])
-    images, members = block[local[good]], members[good]
+    members, name = members[~bad], f"folder:{folder.resolve().name}"
+    images = _held(block, local[~bad], f"{name} ({split})")
+    if isinstance(images, Stream):
+        known_as = pictures.remembered_fingerprint(images, labels[members], progress)
+    else:
+        known_as = fingerprint(images, labels[members])
     return Split(
         images=images,
         labels=labels[members],
         classes=classes,
         sources=members,
-        name=f"folder:{folder.resolve().name}",
+        name=name,
         split=split,
-        hash=fingerprint(images, labels[members]),
+        hash=known_as,
         skipped=skipped,
     )
 
 
-def hold_out(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Positions (N − n,) to keep and (n,) to hold out, both ascending: about `count` in all, each class in proportion.
+def _held(block: Images, rows: Tensor, what: str) -> Images:
+    """The images at `rows`: in memory if they may be held there, else on disk, which is said."""
+    if isinstance(block, Tensor):
+        return block[rows]
+    images, limit = block.subset(rows), pictures.memory_limit()
+    if images.nbytes <= limit:
+        return images[:]
+    _say(
+        f"{what}: {len(images):,} images of {' × '.join(map(str, images.shape[1:]))} take {images.nbytes / 1e9:.1f} "
+        f"GB, more than the {limit / 1e9:g} GB that may be held in memory (SSLKIT_MEMORY_GB): they stream from "
+        f"{images.path}"
+    )
+    return images
 
-    Proportions are rounded down, but a class of two or more gives one at least; no class is emptied.
-    """
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    for k in labels.unique():
-        mine = order[labels[order] == k]
-        take = min(max(len(mine) * count // len(labels), 1), len(mine) - 1)
-        held[mine[:take]] = True
-    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+@functools.cache
+def _say(line: str) -> None:
+    """Print to stderr what has not been said before."""
+    print(line, file=sys.stderr)
 
 
 # ---- what lies in the folder ------------------------------------------------------------------------------------
@@ -319,153 +316,3 @@ def _why_empty(folder: Path, split: str, n: int, labelled: bool) -> str:
             "'val', put images into test/ beside train/, or sort them into one folder a class."
         )
     return f"{folder} holds {n} images, too few to draw a {split} part from. Add images, or put some into {split}/."
-
-
-# ---- from files to one block of pixels --------------------------------------------------------------------------
-
-
-def _decoded(
-    folder: Path,
-    files: Sequence[File],
-    part: str,
-    pool: Tensor,
-    size: int | None,
-    channels: int | None,
-    root: Path,
-    progress: bool,
-) -> tuple[Tensor, dict[int, str]]:
-    """Images uint8 (n, C, size, size) of the files in `pool`, and why some of them are missing.
-
-    From the cache if it holds exactly these files, else decoded and kept there. A cache that fails is never an error.
-    """
-    where = f"{_CACHE_VERSION} {folder.resolve()} {part} {size} {channels}"
-    path = root / "cache" / f"{folder.resolve().name[:40]}-{part}-{_sha(where)[:12]}.pt"
-    listing = _sha(PIL.__version__, *(f"{f.path}\0{f.bytes}\0{f.changed}" for f in files))
-    try:
-        kept = torch.load(path, mmap=True, weights_only=True)
-        if kept["listing"] == listing and len(kept["images"]) == len(pool):
-            return kept["images"], kept["unreadable"]
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-        pass  # absent, from another version, or broken: decode again
-    size, channels = _own_shape(folder, files, size, channels)
-    images, unreadable = _decode(folder, [files[i].path for i in pool.tolist()], size, channels, progress)
-    _keep(path, {"listing": listing, "images": images, "unreadable": unreadable})
-    return images, unreadable
-
-
-def _sha(*lines: str) -> str:
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _keep(path: Path, block: dict) -> None:
-    """Write the cache file in one step: another process sees the old one or the new one, never half of it."""
-    half = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(block, half)
-        os.replace(half, path)
-    except (OSError, RuntimeError) as error:
-        warnings.warn(
-            f"decoded images could not be kept in {path.parent} ({error}), so every load decodes them again. "
-            "Set SSLKIT_DATA to a folder that can be written to.",
-            stacklevel=5,
-        )
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
-
-
-def _own_shape(folder: Path, files: Sequence[File], size: int | None, channels: int | None) -> tuple[int, int]:
-    """Size and channels, where they are None, from the headers of up to `_LOOKED_AT` files spread over all of them."""
-    sizes: set[tuple[int, int]] = set()
-    colour = False
-    for file in files[:: -(-len(files) // _LOOKED_AT)] if size is None or channels is None else []:
-        try:
-            with Image.open(folder / file.path) as image:
-                sizes.add(image.size)
-                colour = colour or image.mode not in _GREY
-        except Exception:  # whatever is wrong with it, decoding will name it
-            continue
-    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
-    own = width if width == height and 8 <= width <= LARGEST_OWN_SIZE else SIZE
-    return size or own, channels or (3 if colour else 1)
-
-
-def _decode(
-    folder: Path, paths: Sequence[str], size: int, channels: int, progress: bool
-) -> tuple[Tensor, dict[int, str]]:
-    """Images uint8 (n, channels, size, size) of all paths, zero where one cannot be read, and the reasons for those."""
-    needed = len(paths) * channels * size * size
-    if needed > LARGEST_BLOCK:
-        fits = int((LARGEST_BLOCK / (len(paths) * channels)) ** 0.5)
-        raise ValueError(
-            f"{len(paths):,} images of {channels} × {size} × {size} need {needed / 1e9:.1f} GB in memory; the limit is "
-            f"{LARGEST_BLOCK / 1e9:.1f} GB. Use size={fits} or less, channels=1, or a folder with fewer images."
-        )
-    from tqdm import tqdm
-
-    images = np.zeros((len(paths), channels, size, size), dtype=np.uint8)
-
-    def read(start: int) -> dict[int, str]:
-        reasons = {}
-        for i in range(start, min(start + _CHUNK, len(paths))):
-            try:
-                images[i] = read_image(folder / paths[i], size, channels)
-            except Exception as error:  # a broken file makes Pillow raise nearly anything; each one is reported
-                reasons[i] = _reason(error)
-        return reasons
-
-    unreadable: dict[int, str] = {}
-    bar = tqdm(
-        total=len(paths), desc=f"reading {folder.name}", unit=" images", disable=not progress or len(paths) < 2000
-    )
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        for start, reasons in zip(
-            range(0, len(paths), _CHUNK), pool.map(read, range(0, len(paths), _CHUNK)), strict=True
-        ):
-            unreadable |= reasons
-            bar.update(min(_CHUNK, len(paths) - start))
-    finally:
-        pool.shutdown(cancel_futures=True)  # or an interrupt would wait for all that is left
-        bar.close()
-    return torch.from_numpy(images), unreadable
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, PIL.UnidentifiedImageError):  # its own text repeats the whole path
-        return "not an image, whatever its name says"
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-
-
-def read_image(path: Path, size: int, channels: int) -> np.ndarray:
-    """One file as uint8 (channels, size, size). Raises what Pillow raises for a file that it cannot read."""
-    with Image.open(path) as image:
-        if image.format == "JPEG":
-            image.draft(None, (2 * size, 2 * size))  # a photograph need not be decoded at full size to be made small
-        ImageOps.exif_transpose(image, in_place=True)
-        plain = _plain(image).convert("L" if channels == 1 else "RGB")
-    if plain.size != (size, size):
-        plain = ImageOps.fit(plain, (size, size), method=Image.Resampling.BICUBIC)
-    pixels = np.asarray(plain)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a channel and nothing transparent.
-
-    16-bit values are divided by 257. Wider integers and floats have no fixed range: floats in [0, 1] are taken as they
-    are, anything else is stretched from its own smallest to its own largest value.
-    """
-    if image.mode[0] in "IF":
-        values = np.asarray(image).astype(np.float64)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        fixed = 1.0 if image.mode == "F" else 65535.0
-        if low >= 0 and high <= fixed:
-            low, high = 0.0, fixed
-        shades = np.nan_to_num((values - low) / (high - low or 1)) * 255
-        return Image.fromarray(np.rint(shades).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA"))
-    return image

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslkit.data.folder import hold_out
 from sslkit.data.root import data_root, make_folder
-from sslkit.data.split import Split, fingerprint
+from sslkit.data.split import Split, fingerprint, hold_out
 
 SETS = {
     "mnist": "MNIST",

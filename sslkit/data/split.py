@@ -1,4 +1,4 @@
-"""One split of a data set in memory, and the draw of a few labels from it."""
+"""One split of a data set, the draw of a few labels from it, and the draw of a part to hold out."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
+
+from sslkit.data.stream import Images, Stream
+
+_PIECE = 16_000_000  # bytes that a fingerprint takes at a time
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their labels, as one block of tensors.
+    """Images with their labels, as one block of tensors, or with the images on disk where they do not fit in memory.
 
     Shapes: `images` uint8 (N, C, H, W); `labels` int64 (N,), -1 where there is no label; `sources` int64 (N,).
     A source is the original that an image was made from: one handwritten digit stands behind several composites.
     Labels are counted in sources, and intervals are drawn over them. Without composites each image is its own source.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     classes: tuple[str, ...]
     sources: Tensor
@@ -36,21 +41,28 @@ class Split:
         return len(self.classes) > 0
 
     def to(self, device: torch.device | str) -> Split:
+        """The same on `device`. Images on disk stay there; the rows that are asked for will arrive on it."""
         return replace(
             self, images=self.images.to(device), labels=self.labels.to(device), sources=self.sources.to(device)
         )
 
     def subset(self, index: Tensor) -> Split:
-        """The images at `index`, in that order."""
-        index = index.to(self.images.device)
-        return replace(self, images=self.images[index], labels=self.labels[index], sources=self.sources[index])
+        """The images at `index`, in that order; those that are on disk stay there."""
+        index = index.to(self.labels.device)
+        images = self.images.subset(index) if isinstance(self.images, Stream) else self.images[index]
+        return replace(self, images=images, labels=self.labels[index], sources=self.sources[index])
 
 
-def fingerprint(*tensors: Tensor) -> str:
-    """Twelve hex digits of SHA-256 over the bytes of the tensors, in order."""
+def fingerprint(*tensors: Images, progress: bool = False) -> str:
+    """Twelve hex digits of SHA-256 over the bytes of the tensors, in order; a piece at a time, as some are on disk."""
     digest = hashlib.sha256()
-    for t in tensors:
-        digest.update(t.contiguous().cpu().numpy().tobytes())
+    total = sum(t.nbytes for t in tensors)
+    with tqdm(desc="checksum", total=total, unit="B", unit_scale=True, delay=2, disable=not progress) as bar:
+        for t in tensors:
+            rows = max(1, _PIECE * len(t) // max(t.nbytes, 1))
+            for piece in t.split(rows):
+                digest.update(piece.flatten().cpu().numpy().data)
+                bar.update(piece.nbytes)
     return digest.hexdigest()[:12]
 
 
@@ -81,3 +93,17 @@ def draw_labels(split: Split, per_class: int, seed: int) -> Tensor:
             )
         chosen.append(picked[:per_class])
     return torch.from_numpy(np.concatenate(chosen))
+
+
+def hold_out(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions (N − n,) to keep and (n,) to hold out, both ascending: about `count` in all, each class in proportion.
+
+    Proportions are rounded down, but a class of two or more gives one at least; no class is emptied.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for k in labels.unique():
+        mine = order[labels[order] == k]
+        take = min(max(len(mine) * count // len(labels), 1), len(mine) - 1)
+        held[mine[:take]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
