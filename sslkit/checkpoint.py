@@ -108,14 +108,6 @@ def encoder_of(content: dict) -> nets.Encoder:
     return encoder.eval()
 
 
-def load_method(path: str | Path) -> methods.Method:
-    """The whole method of a checkpoint: encoder, head and all."""
-    content = load(path)
-    method = methods.build(content["method"], nets.build(content["net"]))
-    method.load_state_dict(content["method_state"])
-    return method.eval()
-
-
 _EXPECTED = "Expected a file written by `python -m sslkit pretrain … --out FILE.pt`."
 
 

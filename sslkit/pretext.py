@@ -272,7 +272,7 @@ def tiles(
 ) -> Tensor:
     """Cut the images into grid × grid cells, and out of each cell a tile, row by row.
 
-    `tile` is its side in pixels; by default 7/8 of the cell (in the paper 64 of 75). A cell is larger than its tile: what
+    `tile` is its side in pixels; by default 7/8 of the cell (the paper: 64 of 75). A cell is larger than its tile: what
     is left is the gap between tiles, without which an edge that runs on gives the answer away. `jitter` says how many
     of the cell's spare pixels the tile may move over, each tile on its own: 0 leaves it in the middle; by default all.
 

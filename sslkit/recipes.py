@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
-from sslkit import methods, names, nets, pretext
+from sslkit import checkpoint, methods, names, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.train import TrainConfig
 
@@ -80,3 +81,20 @@ def build(method: str, encoder: nets.Encoder, data: str = "photodigits") -> meth
     """The method around the encoder, with its recipe's settings and the augmentation that suits the data."""
     recipe = get(method)
     return methods.build(method, encoder, augment=augment_for(recipe, data), **recipe.settings)
+
+
+def load_method(path: str | Path) -> methods.Method:
+    """The whole method of a checkpoint, encoder, head and all, with the settings of its recipe.
+
+    Raises ValueError for a method that was made with other settings; its encoder alone can still be loaded.
+    """
+    content = checkpoint.load(path)
+    method = build(content["method"], nets.build(content["net"]), content["data"])
+    try:
+        method.load_state_dict(content["method_state"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} holds a {content['method']} whose settings are not the recipe's, so its head does not fit. Build "
+            "the method with the same settings and load its method_state, or take checkpoint.load_encoder(path)."
+        ) from error
+    return method.eval()

@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
-from sslkit import methods, nets, recipes
+from sslkit import checkpoint, device, methods, nets, recipes
 from sslkit.data import NAMES
 
 every = pytest.mark.parametrize("name", methods.METHODS)
@@ -61,3 +62,34 @@ def test_the_sets_of_digits_have_the_names_that_load_knows():
 def test_an_unknown_method_gets_the_nearest_name():
     with pytest.raises(ValueError, match="unknown method 'rotations'. Did you mean 'rotation'"):
         recipes.get("rotations")
+
+
+def trained(name: str, images: torch.Tensor, **settings) -> methods.Method:
+    """A method whose every number, those of batch norm too, differs from a fresh one's."""
+    with device.seeded(3):
+        method = recipes.build(name, nets.ConvNet(3, widths=(4, 8)))
+        if settings:
+            method = methods.build(name, nets.ConvNet(3, widths=(4, 8)), **settings)
+    method(images, device.generator(0))
+    return method
+
+
+@every
+def test_a_loaded_method_has_the_same_loss(tmp_path, name):
+    images = torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8, generator=device.generator(0))
+    method = trained(name, images)
+    file = checkpoint.save(tmp_path / "m.pt", method, name=name, data="photodigits")
+    again = recipes.load_method(file)
+    assert type(again) is type(method) and not again.training
+    with torch.no_grad():
+        ours, theirs = (m.eval()(images, device.generator(1))["loss"] for m in (method, again))
+    assert torch.equal(ours, theirs)
+
+
+def test_a_method_with_other_settings_is_refused_and_its_encoder_is_not(tmp_path):
+    images = torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8, generator=device.generator(0))
+    method = trained("simclr", images, width=10)
+    file = checkpoint.save(tmp_path / "m.pt", method, name="simclr", data="photodigits")
+    with pytest.raises(ValueError, match="holds a simclr whose settings are not the recipe's"):
+        recipes.load_method(file)
+    assert checkpoint.load_encoder(file).dim == 8
