@@ -414,8 +414,11 @@ def solutions(source: Path) -> dict[str, str]:
 
 
 def test_the_lesson_on_puzzles_writes_what_the_package_does():
+    lesson = next((path for path in SOURCES if path.stem == "03_jigsaw"), None)
+    if lesson is None:
+        pytest.skip("there is no lesson on puzzles here")
     scope: dict = {"torch": torch}
-    for cell in solutions(next(path for path in SOURCES if path.stem == "03_jigsaw")).values():
+    for cell in solutions(lesson).values():
         exec(cell, scope)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(3, 30, 30, generator=generator)
