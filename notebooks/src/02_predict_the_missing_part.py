@@ -58,8 +58,7 @@ def hide_slowly(x, m, fill=0.5):
     return shown, target
 
 
-for part in hide_slowly(x, m):
-    print(part)
+print(*hide_slowly(x, m), sep="\n")
 
 # %% [markdown]
 # Without the loop it is two calls of `torch.where`. They give the same, and so does `sslkit.pretext.hide`, which takes
@@ -89,6 +88,7 @@ def stripes(x, generator=None):
     return odd.expand(len(x), 1, *x.shape[2:])
 
 
+# %%
 holes = {
     "half": partial(pretext.half, side="right"),
     "centre": pretext.centre,
@@ -261,6 +261,7 @@ seen = recipe.augment(known.images, device.generator(1))
 views = recipe.augment(val.images, device.generator(0))
 
 
+# %%
 def fill_without_a_network(mask):
     fillings = {
         "mean image": pretext.mean_image(grey(seen), len(views)),
@@ -390,8 +391,7 @@ ok = checks.check_leaks(leaks)
 # NBVAL_CHECK_OUTPUT
 with device.seeded(0):
     encoder = nets.ConvNet()
-    # in every image one of its four halves is hidden, at random
-    method = methods.Inpainting(encoder, augment=recipe.augment, mask=pretext.half, target=grey, bottleneck=64)
+    method = methods.Inpainting(encoder, recipe.augment, mask=pretext.half, target=grey)  # one of four halves
 batch = known.images[:64]
 inputs, mask, target = method.views(batch, device.generator(0))
 z = method.bottleneck(encoder(inputs))
