@@ -28,15 +28,19 @@ lightly             images a second of four loops, see `_lightly_loops`; null, w
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import islice
+from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -69,15 +73,16 @@ def run(
 ) -> dict:
     """Time `train.fit` with the method's recipe for `steps` steps, `rounds` times, and lightly's loops in between.
 
-    What is compared takes turns in this process, so that whatever else the machine does meets all of it; a ratio is
-    the median of the rounds' ratios. Raises ValueError if there are fewer images than a batch.
+    What is compared takes turns, so that whatever else the machine does meets all of it; a ratio is the median of the
+    rounds' ratios. Lightly as its users run it has a process of its own. Raises ValueError if there are fewer images
+    than a batch.
     """
     if min(batch_size, steps, rounds) < 1:
         raise ValueError(f"batch_size, steps and rounds are {batch_size}, {steps}, {rounds}; each must be at least 1.")
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     where = devices.pick(device)
     images = load(data, "train").images[:IMAGES].to(where)
-    with devices.seeded(seed):  # lightly draws from the global generators
+    with devices.seeded(seed), ExitStack() as process:  # lightly draws from the global generators
         built = recipes.build(method, nets.ConvNet(images.shape[1]), data)
         recipe = recipes.get(method).lesson
         config = replace(recipe, steps=steps, batch_size=batch_size, seed=seed, patience=0, progress=False)
@@ -86,7 +91,7 @@ def run(
         loops: dict[str, Loop] = {"ours": lambda: train.fit(built, images, config, device=where).images_per_second}
         facts, note = None, _why_not_lightly(method)
         if not note:
-            facts, theirs = _lightly_loops(built, images, config, where)
+            facts, theirs = _lightly_loops(built, images, config, where, process)
             loops |= theirs
         table = [{name: loop() for name, loop in loops.items()} for _ in range(rounds)]
         parts = _parts(built, images, config, where)
@@ -255,8 +260,8 @@ def _count_views(method: Method, batch: Tensor) -> int:
 class _Pictures(Dataset):
     """Images as a torchvision data set keeps them: arrays that become a PIL image, and then views, one at a time."""
 
-    def __init__(self, images: Tensor, transform: Callable):
-        self.arrays, self.transform = images.permute(0, 2, 3, 1).contiguous().cpu().numpy(), transform
+    def __init__(self, arrays: np.ndarray, transform: Callable):
+        self.arrays, self.transform = arrays, transform
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -275,82 +280,140 @@ def _why_not_lightly(method: str) -> str:
 
 
 def _lightly_loops(
-    method: Method, images: Tensor, config: train.TrainConfig, device: torch.device
+    method: Method, images: Tensor, config: train.TrainConfig, device: torch.device, process: ExitStack
 ) -> tuple[dict, dict[str, Loop]]:
     """Four training loops around lightly 1.x's SimCLR, and facts about them.
 
     images_per_second   as its users run it (its examples for CIFAR-10): `SimCLRTransform(input_size=…,
                         gaussian_blur=0)` on PIL images, one at a time, in a DataLoader; one pass of the encoder for
-                        each view; its projection head and its `NTXentLoss`; fp32, NCHW
+                        each view; its projection head and its `NTXentLoss`; fp32, NCHW; in a process of its own,
+                        which `process` ends
     same_settings       the same pipeline with our precision and memory layout, its transform set to our augmentations
                         (it has no negatives, so it does one thing less)
     with_our_views      its step, on views that `augment` makes of the batch on the device, without a DataLoader
     same_views          likewise, with our precision and memory layout; what is left between this and our loop is the
                         head, the loss, and one pass of the encoder for both views instead of two
 
-    So with_our_views / images_per_second is what the views bring, and same_views / with_our_views what precision and
-    layout bring. In all of them the encoder, the head's widths and the optimizer (fused AdamW) are ours, the encoder
-    normalises (the transform does not do it a second time), and a timed step is: fetch the batch, forward, backward,
-    optimizer. The start of the workers is not timed, and neither are the batches that they had ready before.
+    So same_views / with_our_views is what precision and layout bring. The last three run in this process, where our
+    loop has set the memory allocator (`device.keep_memory`): they gain from it as we do. In all of them the encoder,
+    the head's widths and the optimizer (fused AdamW) are ours, the encoder normalises (the transform does not do it a
+    second time), and a timed step is: fetch the batch, forward, backward, optimizer. The start of the workers is not
+    timed, and neither are the batches that they had ready before.
     """
-    from lightly.loss import NTXentLoss
-    from lightly.models.modules.heads import SimCLRProjectionHead
-    from lightly.transforms import SimCLRTransform
-
-    size, steps = config.batch_size, max(2, config.steps // 5)  # it is slow: a fifth of our steps is as long
-    dtype = devices.precision(config.precision, device)
-    hidden, out = method.projector[0].out_features, method.projector[-1].out_features
     plain: dict[str, Any] = {"input_size": images.shape[-1], "gaussian_blur": 0.0, "normalize": None}
-    usual = _Pictures(images, SimCLRTransform(**plain))
-    ours = _Pictures(images, SimCLRTransform(**plain, **_as_lightly_says(method.augment)))
-
-    def trainer(dtype: torch.dtype, layout: torch.memory_format) -> Callable[[Tensor, Tensor], None]:
-        """One training step on two views, for a model of its own."""
-        encoder = nets.build(method.encoder.config())
-        model = nn.Sequential(encoder, SimCLRProjectionHead(encoder.dim, hidden, out))
-        model.to(device).to(memory_format=layout).train()
-        criterion, optimizer = NTXentLoss(), train.make_optimizer(model, config)
-
-        def step(a: Tensor, b: Tensor) -> None:
-            with devices.autocast(device, dtype):
-                loss = criterion(model(a.to(device)), model(b.to(device)))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-
-        return step
-
-    def from_loader(workers: int, dataset: _Pictures, dtype: torch.dtype, layout: torch.memory_format) -> Loop:
-        ahead = workers * PREFETCH
-        count = steps + -steps % max(workers, 1)  # workers deliver in turn: whole turns
-        extra: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": PREFETCH} if workers else {}
-        # Batches before and after the timed ones, so that the queue is as full at the end as at the start; and an end,
-        # so that the workers rest while the others have their turn.
-        sampler = RandomSampler(range(len(dataset)), num_samples=size * (1 + ahead + count + ahead))
-        loader: DataLoader = DataLoader(dataset, size, sampler=sampler, drop_last=True, num_workers=workers, **extra)
-        step = trainer(dtype, layout)
-        return lambda: _speed(step, loader, count, size, device, skip=1 + ahead)
+    arrays = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    sizes = (method.encoder.config(), method.projector[0].out_features, method.projector[-1].out_features)
+    steps = max(2, config.steps // 5)  # it is slow: a fifth of our steps is as long
 
     def from_augment(dtype: torch.dtype, layout: torch.memory_format) -> Loop:
         def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            size = config.batch_size
             while True:
                 for index in torch.randperm(len(images), device=device)[: len(images) // size * size].split(size):
                     yield method.views(images[index], generator)
 
-        generator, step = devices.generator(config.seed, device), trainer(dtype, layout)
+        generator, step = devices.generator(config.seed, device), _lightly_step(sizes, config, device, dtype, layout)
         count = max(2, config.steps // 2)
-        return lambda: _speed(step, islice(batches(), 1 + count), count, size, device, skip=1)
+        return lambda: _speed(step, islice(batches(), 1 + count), count, config.batch_size, device, skip=1)
 
-    slow, fast = (torch.float32, torch.contiguous_format), (dtype, torch.channels_last)
-    loaders = {workers: from_loader(workers, usual, *slow) for workers in dict.fromkeys(WORKERS)}
-    best = max(loaders, key=lambda workers: loaders[workers]())
+    slow = (torch.float32, torch.contiguous_format)
+    fast = (devices.precision(config.precision, device), torch.channels_last)
+    users = {
+        workers: process.enter_context(
+            _elsewhere(_lightly_loop, arrays, plain, sizes, config, device, *slow, workers, steps)
+        )
+        for workers in dict.fromkeys(WORKERS)
+    }
+    best = max(users, key=lambda workers: users[workers]())
+    ours = plain | _as_lightly_says(method.augment)
     loops = {
-        "images_per_second": loaders[best],
-        "same_settings": from_loader(best, ours, *fast),
+        "images_per_second": users[best],
+        "same_settings": _lightly_loop(arrays, ours, sizes, config, device, *fast, best, steps),
         "with_our_views": from_augment(*slow),
         "same_views": from_augment(*fast),
     }
     return {"version": version("lightly"), "workers": best, "steps": steps + -steps % max(best, 1)}, loops
+
+
+def _lightly_loop(
+    arrays: np.ndarray,
+    transform: dict,
+    sizes: tuple[dict, int, int],
+    config: train.TrainConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    workers: int,
+    steps: int,
+) -> Loop:
+    """Lightly's whole pipeline: pictures one at a time, its transform, a DataLoader, its step."""
+    from lightly.transforms import SimCLRTransform
+
+    size, ahead = config.batch_size, workers * PREFETCH
+    count = steps + -steps % max(workers, 1)  # workers deliver in turn: whole turns
+    extra: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": PREFETCH} if workers else {}
+    pictures = _Pictures(arrays, SimCLRTransform(**transform))
+    # Batches before and after the timed ones, so that the queue is as full at the end as at the start; and an end,
+    # so that the workers rest while the others have their turn.
+    sampler = RandomSampler(range(len(pictures)), num_samples=size * (1 + ahead + count + ahead))
+    loader: DataLoader = DataLoader(pictures, size, sampler=sampler, drop_last=True, num_workers=workers, **extra)
+    step = _lightly_step(sizes, config, device, dtype, layout)
+    return lambda: _speed(step, loader, count, size, device, skip=1 + ahead)
+
+
+def _lightly_step(
+    sizes: tuple[dict, int, int],
+    config: train.TrainConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+) -> Callable[[Tensor, Tensor], None]:
+    """One training step on two views, for a model of its own: our encoder of that size, lightly's head and loss."""
+    from lightly.loss import NTXentLoss
+    from lightly.models.modules.heads import SimCLRProjectionHead
+
+    encoder = nets.build(sizes[0])
+    model = nn.Sequential(encoder, SimCLRProjectionHead(encoder.dim, *sizes[1:]))
+    model.to(device).to(memory_format=layout).train()
+    criterion, optimizer = NTXentLoss(), train.make_optimizer(model, config)
+
+    def step(a: Tensor, b: Tensor) -> None:
+        with devices.autocast(device, dtype):
+            loss = criterion(model(a.to(device)), model(b.to(device)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+@contextmanager
+def _elsewhere(make: Callable[..., Loop], *given: Any) -> Iterator[Loop]:
+    """The loop `make(*given)` in a fresh process, so that nothing that this one has set for itself reaches it."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(there, torch.get_num_threads(), make, given))
+
+    def loop() -> float:
+        here.send("go")
+        return here.recv()
+
+    process.start()
+    there.close()  # with the child's end in the child alone, its death ends a `recv` here
+    try:
+        yield loop
+    finally:
+        with suppress(OSError):  # it may have died
+            here.send("")
+        process.join()
+
+
+def _serve(pipe: Connection, threads: int, make: Callable[..., Loop], given: tuple) -> None:
+    """Call the loop as often as the pipe says "go"."""
+    torch.set_num_threads(threads)
+    loop = make(*given)
+    while pipe.recv():
+        pipe.send(loop())
 
 
 def _as_lightly_says(augment: Augment) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Our SimCLR loop against lightly's, in one process and in turns: prints the table and one line of JSON.
+"""Our SimCLR loop against lightly's, in one run and in turns: prints the table and one line of JSON.
 
-    python tests/bench/compare_lightly.py --threads 2 --at-least 4.5
+    python tests/bench/compare_lightly.py --threads 2 --at-least 5.5
 
 Exit status 1 if the ratio to lightly, as its users run it, is below --at-least; 2 if lightly is not installed.
 """
