@@ -5,37 +5,31 @@
 
 Each task is trained three times; its frozen encoder is probed with ten draws of ten labels a class.
 
-04.json: {"made_with": {…}, "random" | "grey" | "mirror" | …: {
-    "mean", "std", "low", "high", "runs", "blocks": the block probed, for each seed; "seconds": of pretraining,
-    "loss", "trained": loss and share solved in the last epoch; "val": the share solved of views of val,
-    "untouched": the same, of val's images without augmentation; "answers": how many there are to choose from,
-    "gain": {other task: [mean, low, high] of the paired difference in accuracy, 95 %},
-    "right": one character a test image: how many of the runs had it right, to the base 31,
-    "by_block": a probe on each block by itself; "turns": {digit: {"right": for each seed,
-    "off": shares of the answers 0, 90, 180, 270 degrees off}}; "directions": shares of 8 answers to 8 truths}}
+04.json: {"made_with": {…}, "random" | "grey" | "mirror" | …: what resumable.py says of a row, and
+    "seconds": of pretraining, "loss", "trained": loss and share solved in the last epoch; "val": the share solved of
+    views of val, "untouched": the same, of val's images without augmentation; "answers": how many there are to choose
+    from; "by_block": a probe on each block by itself; "turns": {digit: {"right": for each seed, "off": shares of the
+    answers 0, 90, 180, 270 degrees off}}; "directions": shares of 8 answers to 8 truths}
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
-import numpy as np
+import resumable
 import torch
 from torch import Tensor, nn
 
 from sslkit import augment, device, evaluate, losses, methods, nets, pretext, recipes, train
 from sslkit.augment import STRONG, Augment, to_float
-from sslkit.data import Split, load
+from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
-SEEDS, DRAWS, LABELS, STEPS = (0, 1, 2), 10, 10, 1200
-DIGITS = "0123456789abcdefghijklmnopqrstu"  # 0 to 30 runs
+STEPS = 1200
 
 
 # ---------------------------------------------------------------------------------------------------------- the tasks
@@ -148,11 +142,11 @@ def shares(row: Tensor, column: Tensor, rows: int, columns: int) -> Tensor:
 
 def measure(name: str, splits: dict[str, Split]) -> dict:
     runs = []
-    for seed in SEEDS:
+    for seed in resumable.SEEDS:
         runs.append(trained(name, seed, splits["train"].images))
         print(f"{name} {seed}: {runs[-1][1].summary()}", flush=True)
     taught, results = zip(*runs)
-    row = accuracy([m.encoder for m in taught], splits)
+    row = resumable.accuracy([m.encoder for m in taught], splits)
     row |= {"seconds": median(r.seconds for r in results), "loss": mean(r.history[-1]["loss"] for r in results)}
     if name in TASKS:
         row |= solving(name, taught, results, splits["val"])
@@ -179,18 +173,9 @@ def solving(name: str, taught, results, val: Split) -> dict:
     return row
 
 
-def random_encoders(splits: dict[str, Split]) -> dict:
-    encoders = []
-    for seed in SEEDS:
-        with device.seeded(seed):
-            encoders.append(nets.ConvNet().to(device.pick()))
-    return accuracy(encoders, splits) | {"by_block": by_block(encoders, splits)}
-
-
-def accuracy(encoders, splits: dict[str, Split]) -> dict:
-    scores = [evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS)[LABELS] for encoder in encoders]
-    right = "".join(DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
-    return figures(scores) | {"blocks": [score.block for score in scores], "right": right}
+def untrained(name: str, splits: dict[str, Split]) -> dict:
+    encoders = resumable.random_encoders()
+    return resumable.accuracy(encoders, splits) | {"by_block": by_block(encoders, splits)}
 
 
 def by_block(encoders, splits: dict[str, Split]) -> list[dict]:
@@ -202,62 +187,17 @@ def by_block(encoders, splits: dict[str, Split]) -> list[dict]:
     rows = []
     for block in range(len(encoders[0].blocks)):
         blocks = [partial(only, encoder, block) for encoder in encoders]
-        rows.append(figures([evaluate.label_efficiency(b, splits, [LABELS], DRAWS)[LABELS] for b in blocks]))
+        scores = [evaluate.label_efficiency(b, splits, [resumable.LABELS], resumable.DRAWS) for b in blocks]
+        rows.append(resumable.figures([score[resumable.LABELS] for score in scores]))
     return rows
 
 
-def figures(scores: list[evaluate.Score]) -> dict:
-    row = evaluate.Score.pool(scores).json()
-    return {key: row[key] for key in ("mean", "std", "low", "high", "runs")}
-
-
-def gain(row: dict, other: dict, sources: np.ndarray) -> list[float]:
-    """[mean, low, high] of the paired difference in accuracy; the interval excludes 0 if one is better."""
-    a, b = (evaluate.Score(np.array([[int(c, 31) for c in r["right"]]]) / r["runs"], sources) for r in (row, other))
-    return [a.mean - b.mean, *a.interval(b)]
-
-
-# ------------------------------------------------------------------------------------------------------------- the file
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="these tasks; without any, what is missing")
-    parser.add_argument("--file", type=Path, default=FILE, help="where the results stand")
-    wanted = parser.parse_args()
-    splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
-    made_with = {"data_hash": splits["test"].hash}
+    made_with = {}
     for method in ("rotation", "relative-position", "simclr"):
         made_with[method] = asdict(replace(recipes.get(method), lesson=config(method), long=config(method)))
-    made_with = json.loads(json.dumps(made_with))  # as it will be read back
-    for name in wanted.names or ["random", *TASKS, "simclr"]:
-        results = read(wanted.file, made_with)  # again: another process may have added to it meanwhile
-        if name in results:
-            continue
-        row = random_encoders(splits) if name == "random" else measure(name, splits)
-        results = read(wanted.file, made_with) | {name: row}
-        sources = splits["test"].sources.numpy()
-        measured = results.keys() - {"made_with"}
-        for one in measured:
-            results[one]["gain"] = {o: gain(results[one], results[o], sources) for o in sorted(measured - {one})}
-        temporary = wanted.file.with_suffix(".part")
-        temporary.write_text(json.dumps(rounded(results), indent=1) + "\n")
-        temporary.replace(wanted.file)
-        print(f"{name:<27}{row['mean']:.3f} ± {row['std']:.3f}, solved {row.get('val', float('nan')):.3f}", flush=True)
-
-
-def read(file: Path, made_with: dict) -> dict:
-    """What has been measured on this very data, with these very recipes."""
-    results = json.loads(file.read_text()) if file.exists() else {}
-    return results if results.get("made_with") == made_with else {"made_with": made_with}
-
-
-def rounded(value):
-    if isinstance(value, dict):
-        return {key: value[key] if key == "made_with" else rounded(value[key]) for key in value}
-    if isinstance(value, list):
-        return [rounded(v) for v in value]
-    return round(value, 4) if isinstance(value, float) else value
+    rows = {"random": untrained, **dict.fromkeys((*TASKS, "simclr"), measure)}
+    resumable.run(__doc__, FILE, made_with, rows, "val")
 
 
 if __name__ == "__main__":

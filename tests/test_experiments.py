@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,8 @@ from sslkit.data import load
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SCRIPTS = sorted((NOTEBOOKS / "experiments").glob("*.py"))
+sys.path.insert(0, str(NOTEBOOKS / "experiments"))  # where a script finds its neighbour
+import resumable  # noqa: E402
 
 
 def imported(path: Path) -> ModuleType:
@@ -41,6 +44,32 @@ def test_an_experiment_says_what_it_writes_and_starts_nothing_when_imported(path
     before = {file: file.stat().st_mtime_ns for file in path.parent.iterdir() if file.is_file()}
     assert imported(path).__doc__
     assert {file: file.stat().st_mtime_ns for file in path.parent.iterdir() if file.is_file()} == before
+
+
+def test_what_was_measured_is_kept_and_what_is_missing_is_added(tmp_path, monkeypatch):
+    splits = {"test": load("photodigits", "test").subset(torch.arange(100))}
+    monkeypatch.setattr(resumable, "load", lambda data, name: splits["test"])
+    measured = []
+
+    def measure(name: str, splits) -> dict:
+        measured.append(name)
+        right = "".join(resumable.DIGITS[len(measured) * 10] for _ in range(100))
+        return {"mean": 1 / 3, "std": 0.0, "runs": 30, "right": right}
+
+    def run(*names: str, made_with: dict | None = None) -> dict:
+        monkeypatch.setattr("sys.argv", ["NN.py", *names, "--file", str(tmp_path / "NN.json")])
+        resumable.run("", tmp_path / "other.json", made_with or {"steps": 3}, dict.fromkeys(("a", "b"), measure))
+        return json.loads((tmp_path / "NN.json").read_text())
+
+    assert run("b").keys() == {"made_with", "b"} and measured == ["b"]
+    results = run()
+    assert measured == ["b", "a"], "b stands in the file"
+    assert results["a"]["mean"] == 0.3333 and results["a"]["gain"] == {"b": [0.3333, 0.3333, 0.3333]}
+    assert results["b"]["gain"]["a"][0] == -0.3333
+    assert run() == results and measured == ["b", "a"]
+    assert run("a", made_with={"steps": 4}).keys() == {"made_with", "a"}, "made in another way: measured again"
+    with pytest.raises(SystemExit):
+        run("c")
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +136,15 @@ def test_lesson_04_counts_mistakes_by_row(fourth):
     assert fourth.shares(row, column, 2, 3).tolist() == [[0.75, 0, 0.25], [0, 0.5, 0.5]]
 
 
-def test_lesson_04_gives_the_paired_difference(fourth):
+def test_a_gain_is_the_paired_difference():
     sources = load("photodigits", "test").sources.numpy()
     rng = np.random.RandomState(0)
     counts = [rng.randint(20, 31, 2000), rng.randint(10, 31, 2000)]  # of 30 runs, how many had each image right
-    better, worse = ({"right": "".join(fourth.DIGITS[n] for n in c), "runs": 30} for c in counts)
-    mean, low, high = fourth.gain(better, worse, sources)
+    better, worse = ({"right": "".join(resumable.DIGITS[n] for n in c), "runs": 30} for c in counts)
+    mean, low, high = resumable.gain(better, worse, sources)
     assert mean == pytest.approx((counts[0] - counts[1]).mean() / 30)
     assert low < mean < high < mean + 0.05
-    assert fourth.gain(worse, worse, sources) == [0, 0, 0]
+    assert resumable.gain(worse, worse, sources) == [0, 0, 0]
 
 
 def test_what_was_measured_holds_every_task_of_lesson_04(fourth):

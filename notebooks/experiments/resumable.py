@@ -1,0 +1,101 @@
+"""What the lessons' experiments share: a measured row is written at once and never measured again.
+
+    resumable.run(__doc__, FILE, made_with, {"half": measure, "frame": measure, …})
+
+A row of the file, whatever else its experiment adds: "mean", "std", "low", "high", "runs": test accuracy over seeds and
+draws of labels; "blocks": the block probed, for each seed; "right": one character a test image, how many of the runs
+had it right, to the base 31; "gain": {other row: [mean, low, high] of the paired difference in accuracy, 95 %}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sslkit import device, evaluate, nets
+from sslkit.data import Split, load
+
+SEEDS, DRAWS, LABELS = (0, 1, 2), 10, 10
+DIGITS = "0123456789abcdefghijklmnopqrstu"  # 0 to 30 runs
+
+Splits = dict[str, Split]
+
+
+def run(
+    doc: str | None, file: Path, made_with: dict, rows: Mapping[str, Callable[[str, Splits], dict]], extra: str = ""
+) -> None:
+    """Measure the rows that the command line names, or those that the file lacks, and write each when it is there."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(rows)}; without any, what is missing")
+    parser.add_argument("--file", type=Path, default=file, help="where the results stand")
+    wanted = parser.parse_args()
+    if unknown := set(wanted.names) - set(rows):
+        parser.error(f"there is no {', '.join(sorted(unknown))} here; there are {', '.join(rows)}")
+    splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
+    made_with = json.loads(json.dumps({"data_hash": splits["test"].hash} | made_with))  # as it will be read back
+    for name in wanted.names or rows:
+        if name in read(wanted.file, made_with):
+            continue
+        row = rows[name](name, splits)
+        results = read(wanted.file, made_with) | {name: row}  # again: another process may have added to it meanwhile
+        write(wanted.file, with_gains(results, splits["test"].sources.numpy()))
+        print(f"{name:<28}{row['mean']:.3f} ± {row['std']:.3f} {extra and row.get(extra, '')}", flush=True)
+
+
+def read(file: Path, made_with: dict) -> dict:
+    """What has been measured on this very data, with these very recipes."""
+    results = json.loads(file.read_text()) if file.exists() else {}
+    return results if results.get("made_with") == made_with else {"made_with": made_with}
+
+
+def write(file: Path, results: dict) -> None:
+    temporary = file.with_suffix(".part")
+    temporary.write_text(
+        json.dumps({k: v if k == "made_with" else rounded(v) for k, v in results.items()}, indent=1) + "\n"
+    )
+    temporary.replace(file)
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {key: rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def accuracy(encoders, splits: Splits) -> dict:
+    """Ten labels a class: a probe on each encoder, which need not be a network, over ten draws of labels."""
+    scores = [evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS)[LABELS] for encoder in encoders]
+    right = "".join(DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
+    return figures(scores) | {"blocks": [score.block for score in scores], "right": right}
+
+
+def figures(scores: list[evaluate.Score]) -> dict:
+    row = evaluate.Score.pool(scores).json()
+    return {key: row[key] for key in ("mean", "std", "low", "high", "runs")}
+
+
+def random_encoders() -> list[nets.Encoder]:
+    encoders = []
+    for seed in SEEDS:
+        with device.seeded(seed):
+            encoders.append(nets.ConvNet().to(device.pick()))
+    return encoders
+
+
+def with_gains(results: dict, sources: np.ndarray) -> dict:
+    rows = {name: row for name, row in results.items() if "right" in row}
+    for one, row in rows.items():
+        row["gain"] = {name: gain(row, other, sources) for name, other in rows.items() if name != one}
+    return results
+
+
+def gain(row: dict, other: dict, sources: np.ndarray) -> list[float]:
+    """[mean, low, high] of the paired difference in accuracy; the interval excludes 0 if one is better."""
+    a, b = (evaluate.Score(np.array([[int(c, 31) for c in r["right"]]]) / r["runs"], sources) for r in (row, other))
+    return [a.mean - b.mean, *a.interval(b)]
