@@ -567,7 +567,7 @@ for name in ("grey", "mirror", "half-turn", *tasks, *broken):
 # **Predict:** for which encoder does the last block *not* win?
 
 # %%
-my_guess = ...
+my_encoder = ...
 
 # %%
 encoders = ("random", "rotation", "rotation-deeper", "relative-position", "simclr")

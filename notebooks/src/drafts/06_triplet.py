@@ -1,0 +1,610 @@
+# %% [markdown]
+# # 06 · Triplet
+#
+# **The question: near and far, compared with what?**
+#
+# Lesson 05 looked at two images at a time. *Far* meant: farther than a margin, whatever the image. A **triplet** has three:
+# an **anchor**, a **positive**, which is another variation of the same image, and a **negative**, another image. All that it asks
+# is that the positive be nearer than the negative. Which negative should we show?
+#
+# After this lesson you can
+#
+# - write the triplet loss exactly, and draw where it moves each of the three points;
+# - tell easy, semi-hard and hard negatives apart, and choose them from a batch;
+# - say what a loss that stands still at the margin means, and find out which of two reasons it has;
+# - say why one negative at a time is too few, and what comes after triplets.
+#
+# | | |
+# |---|---|
+# | you need | lesson 05, or the words *embedding*, *margin* and *two views of an image* |
+# | time | 50 minutes to read and do; the cells run for about 2 minutes on 2 CPU cores, under one on a GPU |
+# | three exercises | the triplet loss; easy, semi-hard, hard; choose semi-hard negatives |
+
+# %%
+import copy
+import json
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import nn
+
+from sslkit import augment, checks, device, evaluate, losses, methods, nets, pairs, plots, recipes, scoreboard, train
+from sslkit import widgets
+from sslkit.data import data_root, load
+
+machine = device.pick()
+splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
+known, val, test = splits.values()
+recipe = recipes.get("triplet")
+
+# %% [markdown]
+# ## Three images
+#
+# Nobody labels anything. Two random views of an image are anchor and positive; a view of any other image is a negative.
+
+# %%
+some, generator = known.images[:8], device.generator(0)
+anchor, positive = recipe.augment(some, generator), recipe.augment(some, generator)
+negative = positive.roll(1, dims=0)  # the view of the image before
+plots.image_grid(torch.cat([anchor, positive, negative]), size=0.8, rows=["anchor", "positive", "negative"])
+
+# %% [markdown]
+# *Figure: eight triplets, one in each column. Anchor and positive show the same digit in other colours, turned and cropped.
+# The negative shows another image.*
+#
+# A negative can be the same *digit* by chance, about one time in ten. The network is then told to move two sevens apart.
+# Without labels we cannot know.
+#
+# ## The loss
+#
+# A network $f$ turns the three images into three points. We want the anchor $A$ to be nearer to the positive $P$ than to the
+# negative $N$, and by no less than a **margin** $\alpha$:
+#
+# $$L(A, P, N) = \max\big(\lVert f(A) - f(P) \rVert_2 - \lVert f(A) - f(N) \rVert_2 + \alpha,\; 0\big)$$
+#
+# Schroff, Kalenichenko and Philbin (2015), who made it known for faces, square both distances. We follow the course and do
+# not. Here are four triplets, typed by hand, point by point.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+a = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+p = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+n = torch.tensor([[3.0, 0.0], [1.5, 0.0], [0.0, 4.0], [0.0, 0.0]])
+
+
+def triplet_slowly(a, p, n, margin):
+    each = []
+    for i in range(len(a)):
+        near = sum((x - y) ** 2 for x, y in zip(a[i], p[i])) ** 0.5
+        far = sum((x - y) ** 2 for x, y in zip(a[i], n[i])) ** 0.5
+        each.append(max(near - far + margin, 0.0))
+        print(f"near {near:.1f}  far {far:.1f}  loss {each[-1]:.1f}")
+    return sum(each) / len(each)
+
+
+print(f"mean {triplet_slowly(a, p, n, margin=1.0):.3f}")
+
+# %% [markdown]
+# The third triplet is good enough: its negative is farther by more than the margin, and it costs nothing. In the last one all
+# three points are the same, and the loss is the margin.
+#
+# ## Exercise 1: the triplet loss
+#
+# *6 minutes, easy.*
+#
+# Write it without the loop. `anchor`, `positive` and `negative` are embeddings `(N, D)`; return one number, the mean over
+# the N triplets, the zeros included. Expected: for the four triplets above, with a margin of 1, `1.125`.
+#
+# <details><summary>Hint 1</summary><code>torch.linalg.vector_norm(x, dim=1)</code> is the length of every row of x. It
+# also knows what to do where two points are the same.</details>
+# <details><summary>Hint 2</summary><code>F.relu(x)</code> is max(x, 0), element by element. The mean comes last.</details>
+
+
+# %%
+def triplet(anchor, positive, negative, margin):
+    ### BEGIN SOLUTION
+    near = torch.linalg.vector_norm(anchor - positive, dim=1)
+    far = torch.linalg.vector_norm(anchor - negative, dim=1)
+    return F.relu(near - far + margin).mean()
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_triplet(triplet)
+
+# %% [markdown]
+# `sslkit.losses.triplet` is the same. PyTorch has one too, and gives almost the same number. Almost: it adds $\varepsilon =
+# 10^{-6}$ to every coordinate of a difference before it takes the norm. With the anchor moved by $\varepsilon$, ours agrees to
+# the last digit.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+generator = device.generator(0)
+a, p, n = (torch.randn(200, 64, generator=generator, dtype=torch.float64) for _ in range(3))
+theirs, ours = nn.TripletMarginLoss(margin=1.0)(a, p, n), losses.triplet(a, p, n, margin=1.0)
+print("the same to 1e-5: ", bool((theirs - ours).abs() < 1e-5), "   to 1e-12:", bool((theirs - ours).abs() < 1e-12))
+moved = losses.triplet(a + 1e-6, p, n, margin=1.0)
+print("the anchor moved: ", bool((theirs - moved).abs() < 1e-5), "   to 1e-12:", bool((theirs - moved).abs() < 1e-12))
+
+# %% [markdown]
+# ## Where the points are moved
+#
+# The gradient is short enough to write down. As long as the loss is not 0,
+#
+# $$\frac{\partial L}{\partial f(P)} = \frac{f(P) - f(A)}{\lVert f(P) - f(A) \rVert_2} \qquad
+# \frac{\partial L}{\partial f(N)} = -\frac{f(N) - f(A)}{\lVert f(N) - f(A) \rVert_2}$$
+#
+# Both have length 1. Descent goes the other way: it pulls $P$ straight towards $A$ and pushes $N$ straight away from it,
+# always with the same force, however far they are. The anchor gets the sum of both, reversed.
+
+# %%
+plots.triplet_plane((-1.0, 0.0), (0.2, 0.5), (0.5, -1.0), margin=1.0)
+
+# %% [markdown]
+# *Figure: three points in the plane. P is drawn towards A, N is pushed away from A, and A moves up, towards P and away from
+# N. A dark disc around A reaches as far as P, and is called hard; a lighter ring around it, one margin wide, is called
+# semi-hard, and N lies in it; outside is easy.*
+#
+# **Predict:** move N around in your mind. Where does it have to be for the loss to be 0? And when all three lie at one point,
+# where does descent move them?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+loss = partial(losses.triplet, margin=1.0)
+same = torch.zeros(1, 2)
+value, arrows = pairs.arrows(loss, same, same, same)  # the loss, and minus its gradient at each point
+print("one point: loss", value, " moves by", [arrow.tolist()[0] for arrow in arrows])
+
+# %% [markdown]
+# Nowhere: at one point the loss is $\alpha$ and the gradient is 0. Whoever gets there stays there.
+#
+# Now by hand. Move the points and the margin; let gradient descent take a step. Put N exactly where P is: which of the three
+# does not move, and why?
+
+# %%
+widgets.triplet_plane()
+
+# %% [markdown]
+# *Figure: the widget as a picture: the plane with A, P and N, the zones around A and the arrows, with the two distances, the
+# margin and the loss in words below.*
+#
+# ## Easy, semi-hard, hard
+#
+# The picture has three zones for the negative, and the literature has names for them:
+#
+# | negative | where it lies | loss | what it teaches |
+# |---|---|---|---|
+# | **easy** | $\lVert f(A) - f(N) \rVert \ge \lVert f(A) - f(P) \rVert + \alpha$ | 0 | nothing: no gradient |
+# | **semi-hard** | between the two | between 0 and α | to make the gap wider |
+# | **hard** | $\lVert f(A) - f(N) \rVert \le \lVert f(A) - f(P) \rVert$ | α or more | that the order is wrong |
+#
+# ### Exercise 2: which kind is it?
+#
+# *6 minutes, easy.*
+#
+# `near` and `far` are the distances of N anchors to their positives and negatives, each `(N,)`. Return `(N,)` whole numbers:
+# 0 for easy, 1 for semi-hard, 2 for hard. Expected: `near = [1, 1, 1]`, `far = [2.5, 1.5, 0.5]` and a margin of 1 give `[0, 1,
+# 2]`.
+#
+# <details><summary>Hint 1</summary>Two questions decide: is it nearer than <code>near + margin</code>? And is it no farther
+# than <code>near</code>?</details>
+# <details><summary>Hint 2</summary><code>(x &lt; y).long()</code> is 1 where it is true and 0 elsewhere. A hard negative
+# answers both questions with yes: add the answers.</details>
+
+
+# %%
+def hardness(near, far, margin):
+    ### BEGIN SOLUTION
+    return (far < near + margin).long() + (far <= near).long()
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_hardness(hardness)
+
+# %% [markdown]
+# ## A batch is full of negatives
+#
+# In a batch of 128 images each anchor has 127 negatives: the positives of the others. One matrix of distances holds them all.
+# Row $i$ is anchor $i$, and its own positive stands on the diagonal. **Mining** means to choose one negative from the row.
+#
+# A network that has learned nothing: how many of its negatives are of which kind? **Predict** the share of hard ones.
+
+# %%
+my_guess = ...
+
+# %%
+with device.seeded(0):
+    method = recipes.build("triplet", nets.ConvNet()).to(machine)
+before = copy.deepcopy(method).eval()
+a, p, _ = method.views(known.images[:128].to(machine), device.generator(0, machine))
+with torch.inference_mode():
+    d = losses.distances(before.embed(a), before.embed(p)).cpu()  # (128, 128)
+
+# %%
+near, others = d.diagonal()[:, None], ~torch.eye(len(d), dtype=torch.bool)
+share = {
+    "easy": (d >= near + method.margin)[others].float().mean().item(),
+    "semi-hard": ((d > near) & (d < near + method.margin))[others].float().mean().item(),
+    "hard": (d <= near)[others].float().mean().item(),
+}
+checks.predicted(my_guess, share["hard"], "share")
+print("  ".join(f"{name} {value:.2f}" for name, value in share.items()))
+
+# %% [markdown]
+# Without training a positive is hardly nearer than any other image. (If it were a coin, half of the negatives would be hard.)
+#
+# Here is the choice of one anchor, slowly: the **nearest semi-hard** negative, and $-1$ if there is none.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+by_hand = torch.tensor([[0.5, 0.2, 0.9, 0.8], [0.9, 0.3, 2.0, 1.9], [0.1, 0.6, 0.7, 0.2], [0.9, 0.8, 0.7, 0.4]])
+
+
+def semi_hard_slowly(d, i, margin):
+    best = -1
+    for j in range(len(d)):
+        in_the_ring = d[i, i] < d[i, j] < d[i, i] + margin
+        if in_the_ring and (best < 0 or d[i, j] < d[i, best]):
+            best = j
+    return best
+
+
+print([semi_hard_slowly(by_hand, i, margin=1.0) for i in range(4)])
+
+# %% [markdown]
+# ### Exercise 3: choose semi-hard negatives
+#
+# *10 minutes, medium.*
+#
+# The same for all rows at once. `d` is `(N, N)`, with `d[i, j]` from anchor i to positive j. Return `(N,)`: for each anchor the
+# number of its nearest semi-hard negative, or −1. Expected: for `by_hand` and a margin of 1, `[3, 0, -1, 2]`.
+#
+# <details><summary>Hint 1</summary><code>near = d.diagonal()[:, None]</code> is a column, so that <code>d &gt; near</code>
+# compares every row with its own positive. The ring is where two such conditions hold.</details>
+# <details><summary>Hint 2</summary>Make everything outside the ring infinitely far,
+# <code>d.masked_fill(~ring, torch.inf)</code>, and take <code>argmin(dim=1)</code>. Where <code>ring.any(dim=1)</code> is false,
+# put −1.</details>
+
+
+# %%
+def semi_hard(d, margin):
+    ### BEGIN SOLUTION
+    near = d.diagonal()[:, None]
+    ring = (d > near) & (d < near + margin)
+    nearest = d.masked_fill(~ring, torch.inf).argmin(dim=1)
+    return torch.where(ring.any(dim=1), nearest, -1)
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_semi_hard(semi_hard)
+
+# %% [markdown]
+# `sslkit.pairs.mine` does it too. Where the ring is empty it must still choose: the nearest negative beyond the ring, or, if all
+# are hard, the farthest.
+
+# %%
+z_a, z_p = torch.randn(2, 60, 3, generator=device.generator(0))
+chosen, d_random = pairs.mine(z_a, z_p, "semi-hard"), losses.distances(z_a, z_p)
+slow = torch.tensor([semi_hard_slowly(d_random, i, margin=0.2) for i in range(60)])
+assert 20 < (slow >= 0).sum() < 60 and torch.equal(chosen[slow >= 0], slow[slow >= 0])
+
+# %% [markdown]
+# It has three other ways to choose: *easy* takes the farthest, *random* any, *hard* the nearest of all. Whom do they find for
+# the same anchors?
+
+# %%
+with torch.inference_mode():
+    picks = {kind: pairs.mine(before.embed(a), before.embed(p), kind, device.generator(0, machine)) for kind in pairs.KINDS}
+pictures = [a[:8], p[:8], *(p[pick[:8]] for pick in picks.values())]
+plots.image_grid(torch.cat(pictures), size=0.7, rows=["anchor", "positive", *picks])
+
+# %% [markdown]
+# *Figure: eight anchors, their positives, and below each the negatives that four ways of mining choose with an untrained
+# network. The easy ones differ most from the anchor in colour and brightness; the semi-hard and the hard ones have its colours.*
+#
+# ## Broken on purpose: only the hardest
+#
+# An easy negative teaches nothing, and a hard one has the largest loss. So take the hardest in the batch, always? **Predict:**
+# what will the loss be after 150 steps? (The margin is 1. At the start, where positives are as far as negatives, the loss of
+# random triplets is about 1.)
+
+# %%
+my_guess = ...
+
+# %%
+with device.seeded(0):
+    hardest = methods.Triplet(nets.ConvNet(), recipe.augment, **{**recipe.settings, "mining": "hard"})
+short = train.TrainConfig(steps=150, batch_size=128, progress=False)
+result = train.fit(hardest, known.images[:3200], short)
+checks.predicted(my_guess, result.history[-1]["loss"], "loss")
+print("loss by epoch:", " ".join(f"{record['loss']:.2f}" for record in result.history))
+
+# %% [markdown]
+# The loss falls to the margin and stays there. Every triplet is active, and nothing is learned. Two distances say why: that of
+# two images, and that of two views of one image.
+
+
+# %%
+@torch.inference_mode()
+def describe(method):
+    a, p, _ = method.views(val.images[:500].to(machine), device.generator(0, machine))
+    a, p = method.embed(a), method.embed(p)
+    print(f"two images {torch.pdist(a).mean():.3f} apart, two views of one {(a - p).norm(dim=1).mean():.3f}")
+    return pairs.collapsed(a, method.margin) or "not collapsed"
+
+
+print(describe(hardest))
+
+# %% [markdown]
+# The network **collapsed**: it gives every image the same embedding. That is not bad luck but a short-cut. For a hard triplet
+# $\lVert f(A) - f(P) \rVert > \lVert f(A) - f(N) \rVert$, so whoever makes *all* distances smaller makes the loss smaller. For a
+# semi-hard one it is the other way round:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+a, p = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+negatives = {"hard": torch.tensor([[0.4, 0.0]]), "semi-hard": torch.tensor([[1.4, 0.0]])}
+print("everything shrunk to  ", *(f"{scale:<5}" for scale in (1.0, 0.5, 0.1, 0.0)))
+for name, n in negatives.items():
+    shrunk = [losses.triplet(s * a, s * p, s * n, margin=1.0) for s in (1.0, 0.5, 0.1, 0.0)]
+    print(f"loss, {name:<16}", *(f"{value:<5.2f}" for value in shrunk))
+
+# %% [markdown]
+# Hard triplets reward shrinking, down to the loss $\alpha$ and no further. Semi-hard ones reward growing. This is why Schroff
+# and colleagues took semi-hard negatives.
+#
+# **A loss that stays at α is a reason to look at the distances.** It is no proof of collapse, as the next run shows.
+#
+# ## Training
+#
+# Now the recipe: semi-hard negatives, a thousand steps. After the encoder stands a small projector, and the distances are taken
+# behind it, between vectors of length 1. We keep the encoder.
+
+# %%
+result = train.fit(method, known.images, train.TrainConfig(steps=1000, batch_size=128, lr=recipe.lesson.lr))
+print("epoch   loss  active  found")
+for record in result.history[::2]:
+    print(f"{record['epoch']:>5}{record['loss']:>7.2f}{record['active']:>8.2f}{record['accuracy']:>7.2f}")
+print(describe(method))
+
+# %% [markdown]
+# **Active** is the share of triplets whose loss is not 0. **Found** is the share of anchors whose own positive is the nearest of
+# all 128: it does not depend on how negatives are chosen, so it can be compared.
+#
+# PLACEHOLDER: the loss hardly moves and stays near α, since the nearest semi-hard negative is always hardly farther than the
+# positive, however good the network is. The distances have not collapsed, and *found* has gone from under 0.1 to …
+#
+# So the loss of a mined triplet measures how well we mine, and *found* how well the network does.
+#
+# ## What has moved
+#
+# 300 images that the network has not seen, before and after. First the two directions of largest variation of the embedding
+# (PCA).
+
+# %%
+images, labels = val.images[:300], val.labels[:300]
+stages = {"before": before.encoder, "after": method.encoder}
+z = {name: evaluate.embed(encoder, images.to(machine)).cpu() for name, encoder in stages.items()}
+plane = [PCA(2, random_state=0).fit_transform(points) for points in z.values()]
+plots.scatter_pair(*plane, labels, known.classes, titles=tuple(z))
+
+# %% [markdown]
+# *Figure: 300 digits in the plane of the first two principal components of the embedding, before and after training.
+# PLACEHOLDER.*
+#
+# A plane keeps little of 128 dimensions. **t-SNE** cares for neighbours alone: who is near stays near, and distances between
+# groups mean nothing. Here with the pictures themselves. Three of them are marked, with lines to their four nearest neighbours
+# in the embedding.
+
+# %%
+marked = [2, 5, 11]
+near = {name: torch.cdist(points, points).fill_diagonal_(torch.inf).topk(5, largest=False).indices for name, points in z.items()}
+maps = {name: TSNE(2, random_state=0).fit_transform(points.numpy()) for name, points in z.items()}
+plots.embedding_map(maps, images, marked, {name: rows[marked, :4] for name, rows in near.items()})
+
+# %% [markdown]
+# *Figure: t-SNE maps of the 300 pictures, before and after. Before training, pictures with the same background lie together,
+# whatever the digit. PLACEHOLDER: after training …*
+
+# %%
+rows = [i for name in near for k in marked for i in (k, *near[name][k].tolist())]
+plots.image_grid(images[rows], columns=6, size=0.7, rows=[name for name in near for _ in marked])
+for name, points in z.items():
+    found = pairs.recall_at(points, labels, k=(1,))[1]
+    print(f"{name}: the nearest neighbour shows the same digit for {found:.2f} of the images")
+
+# %% [markdown]
+# *Figure: in each row an image and its five nearest neighbours; three rows before training, where they share the background,
+# and three after. PLACEHOLDER.*
+#
+# ## Did it learn digits?
+#
+# **Predict** the accuracy of a linear probe on the frozen encoder, with ten labels a class. The random encoder has
+# 0.28<!-- sb:random/10 -->, and lesson 04's rotation 0.68<!-- sb:rotation/10 -->.
+
+# %%
+my_guess = ...
+
+# %%
+live = evaluate.label_efficiency(method.encoder, splits, [10], draws=5)[10]
+checks.predicted(my_guess, live.mean)
+
+# %% [markdown]
+# ## Which negative teaches?
+#
+# Four ways to choose, three pretraining runs of 800 steps each, ten draws of the labels for each run (`make experiments
+# LESSON=06`, about 20 minutes). Two more: *hard later* takes semi-hard negatives for the first half of the run and hard ones
+# then, and two runs have a margin of 0.2 instead of 1.
+#
+# **Predict** the order of easy, random, semi-hard and hard.
+
+# %%
+my_order = ...
+
+# %%
+sweep = json.loads((scoreboard.FILE.parent / "experiments" / "06.json").read_text())
+found = scoreboard.find(scoreboard.load(), data="photodigits", labels_per_class=10, budget="lesson")
+control = {row["method"]: row for row in found}
+names = ("mine-easy", "mine-random", "mine-semi-hard", "mine-hard", "mine-hard-later")
+ours = {name.removeprefix("mine-"): sweep[name] for name in names}
+ours["any"] = ours.pop("random")  # "random" is the encoder that has learned nothing
+measured = {"pixels": control["pixels"], "random": sweep["random"], **ours, "supervised": control["supervised"]}
+plots.bars(measured, chance=0.1, title="ten labels a class, by the choice of negatives")
+
+# %% [markdown]
+# *Figure: bars of test accuracy with ten labels a class: pixels, the random encoder, and triplets with easy, semi-hard, hard,
+# first semi-hard then hard, and any negatives, beside supervised training. PLACEHOLDER.*
+
+# %%
+print(f"you said: {my_order}")
+print(f"{'negatives':<20}{'better than random by (95 %)':<32}{'found':>6}{'two images':>12}{'collapsed':>11}")
+for name in (*names, "small-margin", "small-margin-random"):
+    row, (mean, low, high) = sweep[name], sweep[name]["gain"]["random"]
+    gain = f"{mean:.3f}  ({low:.3f} to {high:.3f})"
+    print(f"{name:<20}{gain:<32}{row['found'][-1]:>6.2f}{row['distance']:>12.2f}{row['collapsed']:>5} of 3")
+
+# %% [markdown]
+# PLACEHOLDER: what the table says: the order; whether hard collapsed in every run; whether hard later survives.
+#
+# And the share of active triplets, over training:
+
+# %%
+figure = plots.Figure(figsize=(6.4, 3.4), layout="constrained")
+axis = figure.subplots()
+looks = {"mine-easy": ":", "mine-random": "--", "mine-semi-hard": "-", "mine-hard": "-.", "small-margin-random": "--"}
+for (name, line), tint in zip(looks.items(), (*plots.BLUES, plots.ACCENT)):
+    shares = sweep[name]["active"]
+    axis.plot(range(1, len(shares) + 1), shares, line, color=tint, label=name.removeprefix("mine-"), marker="o", markersize=3)
+axis.set(xlabel="epoch", ylabel="share of active triplets", ylim=(0, 1.05))
+axis.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
+figure
+
+# %% [markdown]
+# *Figure: the share of active triplets by epoch. PLACEHOLDER: with hard and semi-hard negatives it stays at 1; with random ones
+# it falls, faster with a small margin; with easy ones it is near 0 from the start.*
+#
+# Random negatives run dry: the better the network, the fewer of them teach anything, and with a margin of 0.2 the batch is
+# soon mostly idle. PLACEHOLDER: what that costs.
+#
+# ## From one negative to many
+#
+# A triplet looks at one negative and forgets the other 126 of the batch. Then a rule has to say which one to take. What if we
+# took all?
+#
+# Two steps lead there. **First**, make the corner of max(x, 0) round. With $x = \lVert f(A) - f(P) \rVert - \lVert f(A) - f(N)
+# \rVert$ and a **temperature** $\tau$:
+#
+# $$\tau \log\big(1 + e^{x / \tau}\big) \;\longrightarrow\; \max(x, 0) \quad \text{for } \tau \to 0$$
+
+# %%
+figure = plots.Figure(figsize=(5.2, 3.2), layout="constrained")
+axis, x = figure.subplots(), torch.linspace(-2, 2, 200)
+for temperature, tint in zip((1.0, 0.5, 0.1), plots.BLUES):
+    axis.plot(x, temperature * F.softplus(x / temperature), color=tint, label=f"τ = {temperature}")
+axis.plot(x, F.relu(x), color="black", linestyle=":", label="max(x, 0)")
+axis.set(xlabel="x: distance to P minus distance to N", ylabel="loss")
+axis.legend(frameon=False)
+figure
+
+# %% [markdown]
+# *Figure: the dotted corner max(x, 0), and three smooth curves above it, which come closer the smaller τ is. At x = 0, where
+# the corner is 0, they are at τ ln 2: a margin of their own.*
+#
+# **Second**, this smooth loss is a cross-entropy: "which of the two is the positive?", answered by a softmax over minus the
+# distances. And a softmax does not mind if there are more than two.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+temperature, near = 0.2, torch.tensor([0.5])
+far = torch.tensor([0.6])
+rounded = F.softplus((near - far) / temperature)
+question = F.cross_entropy(-torch.stack([near, far], dim=1) / temperature, torch.tensor([0]))  # the first is right
+print(f"rounded triplet loss {rounded.item():.4f}, cross-entropy {question.item():.4f}")
+
+# %% [markdown]
+# Who does the mining now? The softmax does. One positive at distance 0.5 and four negatives: how strongly is each of them
+# pushed away?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+far = torch.tensor([0.4, 0.6, 1.0, 1.6], requires_grad=True)
+answers = -torch.cat([near, far]) / temperature
+F.cross_entropy(answers[None], torch.tensor([0])).backward()
+push = far.grad.abs() / far.grad.abs().sum()
+print("distance      ", *(f"{value:<6.2f}" for value in far.tolist()))
+print("share of push ", *(f"{value:<6.2f}" for value in push.tolist()))
+
+# %% [markdown]
+# The nearest negative gets most of the push and the far ones next to nothing: hard ones count more, easy ones less, and no
+# single one decides. No rule, no ring, no choice. With cosines in the place of distances this is the loss of **SimCLR**,
+# `losses.nt_xent`, and lesson 10 begins there.
+#
+# Same encoder, same batches of 128, same 800 steps:
+
+# %%
+print(f"{'':<14}{'accuracy':>10}{'':>4}gain over the random encoder (95 %)")
+for name, label in (("mine-semi-hard", "one negative"), ("many", "all negatives")):
+    mean, low, high = sweep[name]["gain"]["random"]
+    print(f"{label:<14}{sweep[name]['mean']:>10.3f}{'':>4}{mean:.3f}  ({low:.3f} to {high:.3f})")
+mean, low, high = sweep["many"]["gain"]["mine-semi-hard"]
+print(f"all against one: {mean:.3f} ({low:.3f} to {high:.3f})")
+
+# %% [markdown]
+# PLACEHOLDER: what all negatives are worth.
+#
+# ## Letters that nobody has named
+#
+# Omniglot (Lake and colleagues 2015) has 1,623 handwritten characters of 50 alphabets, 20 of each. Train on 30 alphabets without
+# labels, then name a character of the other 20 from **one** example of each of 20 candidates: chance is 0.05. The cell runs if
+# the data set is in the data folder.
+
+# %%
+omniglot = data_root() / "omniglot-py"
+if (omniglot / "images_evaluation").exists():
+    part = {"size": 32, "channels": 3, "progress": False}
+    letters = load(f"folder:{omniglot / 'images_background'}", classes_at=0, **part).images
+    unseen = load(f"folder:{omniglot / 'images_evaluation'}", classes_at=2, **part)
+    strokes = augment.Augment(scale=(0.5, 1.0), ratio=(0.8, 1.25), rotate=15)
+    with device.seeded(0):
+        writing = methods.Triplet(nets.ConvNet(), strokes, **recipe.settings)
+    untrained = copy.deepcopy(writing).to(machine).eval()
+    train.fit(writing, letters, train.TrainConfig(steps=500, batch_size=128, progress=False))
+    as_seen = augment.to_float(unseen.images).to(machine)
+    ways = {"pixels": lambda x: x.flatten(1), "random": untrained.encoder, "triplet": writing.encoder}
+    for name, embed in ways.items():
+        score = pairs.one_shot(embed, as_seen, unseen.labels, generator=device.generator(0))
+        print(f"{name:<8} 20-way, one example each: {score.mean:.3f} ± {score.error:.3f}")
+else:
+    print("Omniglot is not in the data folder: torchvision.datasets.Omniglot(data_root(), download=True) fetches one")
+    print("half of it, and background=False the other; or set SSLKIT_DATA to the folder that holds omniglot-py.")
+
+# %% [markdown]
+# ## The scoreboard
+
+# %%
+shown = ("chance", "pixels", "random", "supervised", "supervised, weak", "simclr", "rotation", "siamese", "triplet")
+print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+
+# %% [markdown]
+# PLACEHOLDER: at ten labels a class triplets reach {{sb:triplet/10}}, rotation 0.68<!-- sb:rotation/10 -->, SimCLR
+# 0.82<!-- sb:simclr/10 --> and careful supervised training 0.84<!-- sb:supervised/10 -->; at one label {{sb:triplet/1}} against
+# 0.33<!-- sb:supervised/1 -->.
+#
+# ## Recap
+#
+# - The triplet loss compares: the positive nearer than the negative, by a margin. It pulls and pushes with a force of 1, or not at
+#   all.
+# - Easy negatives teach nothing, semi-hard ones widen a gap, hard ones correct an order; one matrix of distances holds them all.
+# - Always the hardest, from the start: everything collapses to one point, where the loss is α and the gradient 0. A loss at α can
+#   also mean that the mining is good. Look at the distances.
+# - One negative needs a rule; a softmax over all of them is its own rule.
+#
+# Next: lesson 07 leaves single images. What comes after this frame?
