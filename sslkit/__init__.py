@@ -9,6 +9,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     nets        encoders and heads: parameters without a loss
     pretext     image -> (input, target made from the image itself)
     losses      embeddings -> scalar; pure functions
+    pairs       what is compared with what: pairs, triplets, mining, and what goes wrong with them
     methods     net + pretext or augment + loss: one short nn.Module a method
     checkpoint  save and load, atomically, without pickled code
     train       TrainConfig and fit: one readable loop

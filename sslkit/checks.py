@@ -497,6 +497,294 @@ def _patch(answer: Callable, image: Tensor, direction: int, patch: int, gap: int
     return got
 
 
+@check
+def check_balanced(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]) -> None:
+    n, partners = 12, set()
+    for seed in range(40):
+        second, same = _pairs(answer, n, seed)
+        itself = second == torch.arange(n)
+        if torch.equal(same, ~itself):
+            raise Wrong("the other way round: same is true where image i is paired with itself.")
+        wrong = same & ~itself
+        if wrong.any():
+            i = int(wrong.nonzero()[0])
+            raise Wrong(f"pair {i} is called the same, but it is of images {i} and {int(second[i])}.")
+        if (~same & itself).any():
+            i = int((~same & itself).nonzero()[0])
+            raise Wrong(
+                f"pair {i} is called different, but it is image {i} with itself. A draw among all images, or a shuffle "
+                "of them, hits the image itself now and then. Draw a step from 1 to n − 1, and add it to i."
+            )
+        if int(same.sum()) != n // 2:
+            raise Wrong(f"of {n} pairs {n // 2} are to be the same; yours are {int(same.sum())}.")
+        partners.add(int(second[0]))
+    if not all(torch.equal(a, b) for a, b in zip(_pairs(answer, n, 0), _pairs(answer, n, 0))):
+        raise Wrong("the same generator gave other pairs: hand `generator` to whatever draws.")
+    if len(partners - {0}) == 0:
+        raise Wrong("image 0 was paired with itself in 40 draws of 40: draw which pairs are the same.")
+    if len(partners - {0}) == 1:
+        raise Wrong(f"image 0 was only ever paired with itself and {max(partners)}: draw among all other images.")
+    second, same = _pairs(answer, 30, 0)
+    if int(same.sum()) != 15 or int(second.max()) < 12:
+        raise Wrong("right for 12 images, wrong for 30: is a number written in the place of n?")
+
+
+def _pairs(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], n: int, seed: int) -> tuple[Tensor, Tensor]:
+    got = _call(answer, n, devices.generator(seed))
+    if not isinstance(got, tuple | list) or len(got) != 2:
+        raise Wrong("return two things: the number of the second image of each pair, and whether the pair is the same.")
+    if any(part is ... for part in got):
+        raise NotWritten
+    second, same = torch.as_tensor(got[0]), torch.as_tensor(got[1])
+    if second.shape != (n,) or same.shape != (n,):
+        raise Wrong(
+            f"{n} images give {n} pairs, so both have shape ({n},); yours have {tuple(second.shape)} and "
+            f"{tuple(same.shape)}."
+        )
+    if same.dtype != torch.bool:
+        raise Wrong(f"same is {same.dtype}; expected torch.bool.")
+    if second.is_floating_point() or second.dtype == torch.bool:
+        raise Wrong(f"the second images are {second.dtype}; expected their numbers, int64.")
+    if second.min() < 0 or second.max() >= n:
+        raise Wrong(f"a second image is number {int(second.max())}; there are 0 to {n - 1}.")
+    return second, same
+
+
+@check
+def check_contrastive(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
+    # Five pairs at these distances, of which three are the same: one different pair lies beyond the margin.
+    d, same, margin = torch.tensor([0.47, 1.52, 0.23, 0.61, 1.34]), torch.tensor([True, True, True, False, False]), 1.0
+    a = torch.randn(5, 3, generator=devices.generator(0))
+    b = a + d[:, None] * F.normalize(torch.randn(5, 3, generator=devices.generator(1)), dim=1)
+    result = _call(answer, a, b, same, margin)
+    if isinstance(result, Tensor) and result.numel() != 1:
+        raise Wrong(f"asked for one number, the mean over the pairs; yours has shape {tuple(result.shape)}.")
+    got, short = float(result), (margin - d).clamp(min=0)
+    each = torch.where(same, d.square(), short.square()) / 2
+    right = float(each.mean())
+    reasons = {
+        "twice too large: both terms have the factor ½.": 2 * each.mean(),
+        "the other way round: you push the same pairs apart and pull the different ones together.": (
+            torch.where(same, short.square(), d.square()).mean() / 2
+        ),
+        "a different pair beyond the margin costs nothing: yours is pulled back to it. Cut m − d off at 0.": (
+            torch.where(same, d, margin - d).square().mean() / 2
+        ),
+        "the distances are to be squared, and what is left of the margin too; yours are not.": (
+            torch.where(same, d, short).mean() / 2
+        ),
+        "what is left of the margin is to be squared: ½ max(0, m − d)².": (
+            torch.where(same, d.square(), short).mean() / 2
+        ),
+        "the margin is one of distances: max(0, m − d)², not max(0, m − d²).": (
+            torch.where(same, d.square(), (margin - d.square()).clamp(min=0)).mean() / 2
+        ),
+        "the margin is one of distances, not of their squares: max(0, m − d)², with d the root.": (
+            torch.where(same, d.square(), (margin - d.square()).clamp(min=0).square()).mean() / 2
+        ),
+        "you summed; asked for: the mean over the pairs.": each.sum(),
+        "you took the mean of each kind of pairs and added them; asked for: one mean over all pairs.": (
+            each[same].mean() + each[~same].mean()
+        ),
+        "the different pairs do not count.": torch.where(same, each, 0.0).mean(),
+        "the same pairs do not count.": torch.where(same, 0.0, each).mean(),
+    }
+    for reason, value in reasons.items():
+        if abs(got - float(value)) < 1e-5:
+            raise Wrong(reason)
+    if abs(got - right) > 1e-5:
+        raise Wrong(
+            "pairs at the distances 0.47, 1.52, 0.23 (same), 0.61 and 1.34 (different) cost "
+            f"{right:.4f} on average; you gave {got:.4f}."
+        )
+    if abs(float(_call(answer, a, b, same, 2.0)) - float(_wide(d, same))) > 1e-5:
+        raise Wrong("right for margin 1, wrong for margin 2: is a number written in the place of the margin?")
+    a = a.clone().requires_grad_()
+    result = _call(answer, a, torch.cat([a[:1].detach(), b[1:]]), same, margin)  # the first pair at distance 0
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise Wrong("the number is right, but no gradient can flow back from it: keep to tensors all along.")
+    (gradient,) = torch.autograd.grad(result, a)
+    if not gradient.isfinite().all():
+        raise Wrong(
+            "the number is right, but where both embeddings are equal the gradient is not a number: a root has no "
+            "slope at 0. torch.linalg.vector_norm takes care of it."
+        )
+
+
+def _wide(d: Tensor, same: Tensor) -> Tensor:
+    return torch.where(same, d.square(), (2 - d).clamp(min=0).square()).mean() / 2
+
+
+@check
+def check_threshold(answer: Callable[[Tensor, Tensor], float]) -> None:
+    # A long tail of same pairs, and more different ones: neither the middle nor a mean is the best place.
+    d = torch.tensor([0.9, 0.1, 4.0, 0.2, 0.3, 0.7, 5.0, 0.35, 0.8, 0.85, 0.75, 0.95, 0.65])
+    same = torch.tensor([False, True, True, True, True, False, True, True, False, False, False, False, False])
+    got, best = _number(answer, d, same), _share(d < 0.5, same)
+    if _share(d < got, same) < best:
+        if _share(d <= got, same) == best:
+            raise Wrong(
+                f"{got:g} is the distance of a pair itself. The same are those below the threshold, so it has to lie "
+                "above the last of them: take one between two distances."
+            )
+        if abs(got - best) < 1e-5 or abs(got - _share(d <= 0.35, same)) < 1e-5:
+            raise Wrong(f"{got:.3f} is the share of right answers; asked for: the threshold that gives it.")
+        places = {"the mean distance": d.mean(), "the median distance": d.median(), "the largest distance": d.max()}
+        places["the middle between the two mean distances"] = (d[same].mean() + d[~same].mean()) / 2
+        for name, place in places.items():
+            if abs(got - float(place)) < 1e-5:
+                raise Wrong(
+                    f"{name} gets {_share(d < got, same):.2f} of these pairs right, and the best threshold {best:.2f}. "
+                    "Count for each place between two distances."
+                )
+        if _share(d > got, same) >= max(_share(d > t, same) for t in d):
+            raise Wrong("you call the far pairs the same; they are those at a distance below the threshold.")
+        raise Wrong(f"your {got:.3f} gets {_share(d < got, same):.2f} right; the best threshold gets {best:.2f}.")
+    d, same = 10 * d.flip(0), same.flip(0)
+    if _share(d < _number(answer, d, same), same) < best:
+        raise Wrong("right for these distances, wrong for the same ones ten times as large: thresholds up to what?")
+
+
+def _share(called: Tensor, same: Tensor) -> float:
+    return (called == same).float().mean().item()
+
+
+@check
+def check_triplet(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> None:
+    g = devices.generator(0)
+    a, p, n = (torch.randn(6, 4, generator=g, dtype=torch.float64) for _ in range(3))
+    p = a + torch.tensor([0.2, 0.5, 0.6, 0.8, 0.3, 1.0], dtype=torch.float64)[:, None] * (p - a)
+    n[5] = a[5] + 0.5 * (n[5] - a[5])  # two hard triplets, a semi-hard one, three that cost nothing
+    margin = 0.8
+    result = _call(answer, a, p, n, margin)
+    if isinstance(result, Tensor) and result.numel() != 1:
+        raise Wrong(f"asked for one number, the mean over the triplets; yours has shape {tuple(result.shape)}.")
+    got = float(result)
+
+    def norm(x: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(x, dim=1)
+
+    near, far = norm(a - p), norm(a - n)
+    each = F.relu(near - far + margin)
+    reasons = {
+        "you squared the distances; the course's formula does not.": F.relu(near**2 - far**2 + margin).mean(),
+        "the maximum with 0 is missing, or taken of the mean: a good triplet must not make up for a bad one.": (
+            (near - far + margin).mean()
+        ),
+        "positive and negative have changed places.": F.relu(far - near + margin).mean(),
+        "the margin is not used.": F.relu(near - far).mean(),
+        "you subtracted the margin; it is added: the negative has to be farther by that much.": (
+            F.relu(near - far - margin).mean()
+        ),
+        "the margin is 1 in your function; use the argument.": F.relu(near - far + 1).mean(),
+        "you summed; asked for: the mean over the triplets.": each.sum(),
+        "you took the mean over the triplets whose loss is not 0; the zeros count too.": each[each > 0].mean(),
+        "your negative's distance is to the positive; it is to the anchor.": F.relu(near - norm(p - n) + margin).mean(),
+        "these are sums of absolute differences; the norm is the Euclidean one.": (
+            F.relu((a - p).abs().sum(dim=1) - (a - n).abs().sum(dim=1) + margin).mean()
+        ),
+        "you took one norm of the whole batch; asked for: one of each row (dim=1).": (
+            F.relu((a - p).norm() - (a - n).norm() + margin)
+        ),
+    }
+    right = float(each.mean())
+    if abs(got - right) > 1e-5:
+        for reason, value in reasons.items():
+            if abs(got - float(value)) < 1e-6:
+                raise Wrong(reason)
+        raise Wrong(f"six random triplets with margin {margin}: the loss is {right:.4f}; you gave {got:.4f}.")
+    point = torch.zeros(2, 3, requires_grad=True)
+    stuck = _call(answer, point, point, point, 0.5)
+    if abs((level := float(torch.as_tensor(stuck).detach())) - 0.5) > 1e-5:
+        raise Wrong(f"where all three are one point the loss is the margin, 0.5; yours is {level:.4f}.")
+    if isinstance(stuck, Tensor) and stuck.requires_grad:
+        (slope,) = torch.autograd.grad(stuck, point)
+        if not slope.isfinite().all():
+            raise Wrong(
+                "the loss is right, but where two points are equal its gradient is not a number: a root has no slope "
+                "at 0. torch.linalg.vector_norm(…, dim=1) takes care of it."
+            )
+
+
+@check
+def check_hardness(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    near = torch.tensor([1.0, 1.0, 1.0, 0.2, 1.5, 0.6])
+    far = torch.tensor([0.5, 1.3, 2.0, 1.0, 1.6, 0.1])
+    got, right = _integers(answer, near, far, 0.5), [2, 1, 0, 0, 1, 2]
+    reasons = {
+        "0 is easy and 2 is hard; yours is the other way round.": [2 - kind for kind in right],
+        "you count 1, 2, 3; asked for: 0 easy, 1 semi-hard, 2 hard.": [kind + 1 for kind in right],
+        "every negative that is farther than the positive is easy for you: use the margin.": [2, 0, 0, 0, 0, 2],
+        "you call hard negatives semi-hard: these are farther than the positive.": [1, 1, 0, 0, 1, 1],
+        "you call semi-hard negatives hard: hard ones are no farther than the positive.": [2, 2, 0, 0, 2, 2],
+        "far and near have changed places.": [0, 2, 2, 2, 2, 0],
+    }
+    for reason, wrong in reasons.items():
+        if got == wrong:
+            raise Wrong(reason)
+    if got != right:
+        raise Wrong(f"near {near.tolist()}, far {far.tolist()}, margin 0.5: expected {right}; you gave {got}.")
+    if _integers(answer, near[:3], far[:3], 2.0) != [2, 1, 1]:
+        raise Wrong("right with a margin of 0.5, wrong with 2: is a number written in the place of the argument?")
+    one = torch.tensor([1.0, 1.0])
+    if (edge := _integers(answer, one, torch.tensor([1.0, 1.5]), 0.5)) != [2, 0]:
+        raise Wrong(f"at equal distances it is hard, and farther by the margin exactly easy: [2, 0]; you gave {edge}.")
+
+
+@check
+def check_semi_hard(answer: Callable[[Tensor, float], Tensor]) -> None:
+    d = torch.tensor(
+        [
+            [0.5, 0.7, 0.3, 1.0, 0.9],  # 0.3 is hard, 0.7 to 1.0 are in the ring: 0.7
+            [2.0, 0.4, 0.1, 0.8, 1.9],  # 0.8
+            [0.9, 0.2, 1.0, 1.4, 1.2],  # 1.2
+            [2.5, 2.6, 2.7, 0.6, 2.4],  # all easy
+            [0.5, 0.3, 0.6, 0.1, 1.1],  # all hard
+        ]
+    )
+    margin, right = 0.6, [1, 3, 4, -1, -1]
+    ring = (d > d.diagonal()[:, None]) & (d < d.diagonal()[:, None] + margin)
+    got = _integers(answer, d, margin)
+    if got[:3] == right[:3] and got != right:
+        raise Wrong(f"no negative of the last two anchors is semi-hard: give −1 for them; you gave {got[3:]}.")
+    own = d.masked_fill(torch.eye(5, dtype=torch.bool), torch.inf)
+    reasons = {
+        "you took the nearest of all; a semi-hard negative is farther than the positive.": own.argmin(dim=1),
+        "you took the farthest in the ring; asked for: the nearest, which has the larger loss.": (
+            d.masked_fill(~ring, -torch.inf).argmax(dim=1)
+        ),
+        "an image is no negative of its own: leave the diagonal out.": torch.arange(5),
+        "you took the nearest anchor of each positive; a row holds the distances of one anchor.": (
+            d.masked_fill(~ring, torch.inf).argmin(dim=0)
+        ),
+    }
+    for reason, wrong in reasons.items():
+        if got[:3] == wrong[:3].tolist():
+            raise Wrong(reason)
+    for i in range(5):
+        if got[i] != right[i]:
+            raise Wrong(
+                f"anchor {i}: its positive is {d[i, i]:.1f} away, and so the ring goes from there to "
+                f"{d[i, i] + margin:.1f}. In {[round(x, 1) for x in d[i].tolist()]} it is number {right[i]}; you gave "
+                f"{got[i]}."
+            )
+    if _integers(answer, d, 2.5) != [1, 3, 4, 4, -1]:
+        raise Wrong("right with a margin of 0.6, wrong with 2.5: is a number written in the place of the argument?")
+    d = torch.rand(12, 12, generator=devices.generator(0))
+    ring = (d > d.diagonal()[:, None]) & (d < d.diagonal()[:, None] + 0.1)
+    wanted = torch.where(ring.any(dim=1), d.masked_fill(~ring, torch.inf).argmin(dim=1), -1)
+    if _integers(answer, d, 0.1) != wanted.tolist():
+        raise Wrong("right for five images, wrong for twelve: is a number written in the place of the batch's size?")
+
+
+def _integers(answer: Callable, *arguments) -> list[int]:
+    got = torch.as_tensor(_call(answer, *arguments))
+    if got.shape != arguments[0].shape[:1]:
+        n = len(arguments[0])
+        raise Wrong(f"{n} rows need {n} whole numbers, shape ({n},); yours has shape {tuple(got.shape)}.")
+    return [int(i) for i in got]
+
+
 def _call(answer: Callable, *arguments):
     result = answer(*(a.clone() if isinstance(a, Tensor) else a for a in arguments))
     if result is ...:

@@ -47,6 +47,62 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return error.square().sum() / hidden
 
 
+def contrastive(a: Tensor, b: Tensor, same: Tensor, margin: float = 1.0) -> Tensor:
+    """Pull the two of a pair together if they are the same; push them apart, up to a margin, if they are not.
+
+        L = mean_i [ s_i · ½ d_i² + (1 − s_i) · ½ max(0, m − d_i)² ],    d_i = ‖a_i − b_i‖₂
+
+    Symbols: s -> same, true for two variations of one image; m -> margin. The paper's Y is the opposite of s: its 0
+    stands for a similar pair. The factor ½ is the paper's; pytorch-metric-learning's powers of two come without it.
+    Chance:  with half of the pairs the same, distances that do not tell which cost m² / 8 at least (all of them m / 2),
+    and m² / 4 when the embeddings have collapsed (all of them 0).
+    Shapes:  a, b (N, D), same bool (N,) -> scalar. At d = 0 the gradient is 0.
+    Ref:     Hadsell, Chopra, LeCun 2006, "Dimensionality reduction by learning an invariant mapping", Eq. 4.
+    """
+    _check_pair(a, b)
+    if same.shape != a.shape[:1] or same.dtype != torch.bool:
+        raise ValueError(
+            f"expected same as torch.bool {(len(a),)}, true for a pair of one image; got {same.dtype} "
+            f"{tuple(same.shape)}."
+        )
+    _check_margin(margin)
+    d = torch.linalg.vector_norm(_full(a) - _full(b), dim=1)  # (N,)
+    return torch.where(same, d.square(), F.relu(margin - d).square()).mean() / 2
+
+
+def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0) -> Tensor:
+    """The positive is to be nearer to the anchor than the negative is, by a margin at least.
+
+        L = mean_i max( ‖f(A_i) − f(P_i)‖₂ − ‖f(A_i) − f(N_i)‖₂ + α, 0 )
+
+    Symbols: f(A), f(P), f(N) -> anchor, positive, negative; α -> margin. The mean counts the triplets whose loss is 0.
+    The paper squares both distances; here they are not squared, and no ε is added to them.
+    Collapsed: embeddings that are all equal give α.
+    Shapes:  (N, D) each -> scalar. A distance of 0 has the gradient 0.
+    Ref:     Schroff, Kalenichenko, Philbin 2015, "FaceNet: a unified embedding for face recognition and clustering",
+             Sec. 3.1.
+    """
+    _check_pair(anchor, positive)
+    _check_pair(anchor, negative)
+    _check_margin(margin)
+    anchor = _full(anchor)
+    near = torch.linalg.vector_norm(anchor - _full(positive), dim=1)  # (N,)
+    far = torch.linalg.vector_norm(anchor - _full(negative), dim=1)  # (N,)
+    return F.relu(near - far + margin).mean()
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance of every row of a from every row of b: d_ij = ‖a_i − b_j‖₂.
+
+    Taken from the differences, not from a matrix product, whose rounding would hide small distances.
+    Shapes: a (N, D), b (M, D) -> (N, M). A distance of 0 has the gradient 0.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(f"expected (N, D) and (M, D) with the same D; got {tuple(a.shape)} and {tuple(b.shape)}.")
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.cdist(_full(a), _full(b), compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     """Find the other view of the same image among all other views of the batch (SimCLR).
 
@@ -115,6 +171,11 @@ def _off_diagonal(z: Tensor) -> Tensor:
 def _check_pair(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"expected two (N, D) tensors of the same shape; got {tuple(a.shape)} and {tuple(b.shape)}.")
+
+
+def _check_margin(margin: float) -> None:
+    if not margin >= 0:
+        raise ValueError(f"margin is {margin}; expected a distance, 0 or more.")
 
 
 def _hides_nothing(mask: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import cycle, pairwise
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as _Figure
+from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from torch import Tensor
 
+from sslkit import losses, pairs
 from sslkit.augment import to_float
 
 # The course's colours, safe for the colour-blind (Okabe and Ito 2008): one meaning each, in every figure.
@@ -21,6 +25,7 @@ RANDOM, SUPERVISED, SSL, ACCENT = "#767676", "#D55E00", "#0072B2", "#009E73"
 BLUES = (SSL, "#3D8FC9", "#003F63", "#5B7FBF")  # several self-supervised methods in one figure
 # Ten classes in the plane: each at least 3 : 1 against white, as a thin glyph needs.
 CLASSES = ("#1F77B4", "#C85A00", "#2A8C2A", "#D62728", "#9467BD", "#8C564B", "#C9519E", "#6E6E6E", "#857F00", "#0E8A99")
+TRIPLET = {"A": "#000000", "P": SSL, "N": CLASSES[4]}  # the three points of a triplet, wherever they are drawn
 STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "chance": (RANDOM, "", ":"),
     "pixels": (RANDOM, "x", "--"),
@@ -33,9 +38,15 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
 class Figure(_Figure):
     """A figure that a notebook shows by itself, without pyplot, which keeps figures and is not thread-safe."""
 
+    palette = True  # 256 colours are plenty for a drawing, and take a third of the bytes
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        if self.palette:
+            picture = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            buffer = io.BytesIO()
+            picture.save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
 
@@ -54,6 +65,7 @@ def image_grid(
     figure = Figure(
         figsize=(size * columns + (1.3 if rows else 0), (size + (0.25 if titles else 0)) * lines), layout="constrained"
     )
+    figure.palette = False  # photographs have more colours
     axes = figure.subplots(lines, columns, squeeze=False)
     for i, axis in enumerate(axes.flat):
         axis.set_xticks([])
@@ -202,6 +214,127 @@ def scatter_pair(left, right, labels: Tensor, classes: Sequence[str], titles: tu
         _scatter_on(axis, np.asarray(points), labels.cpu().numpy(), classes)
         axis.set(title=title, xlabel="first component", ylabel="second component")
     return figure
+
+
+def embedding_map(
+    maps: Mapping[str, Tensor | np.ndarray],
+    images: Tensor,
+    marked: Sequence[int] = (),
+    neighbours: Mapping[str, Tensor] | None = None,
+    size: int = 20,
+) -> Figure:
+    """Maps of the same images side by side, such as before and after training: each image stands at its point.
+
+    Where a picture would cover another one it is left out, and a grey dot stands for it. `marked` images are always
+    shown, in a frame, and joined by lines to their nearest neighbours, `neighbours[name]`, one row for each of them.
+    Take these from the embedding: a plane that D dimensions were pressed into keeps only some of them near.
+
+    Shapes: maps[name] (N, 2), images (N, C, H, W), neighbours[name] int64 (len(marked), k); `size` in pixels.
+    """
+    lines = neighbours or {}
+    side = 400  # pixels of a panel, so that a picture's pixels are the screen's
+    figure = Figure(figsize=(0.2 + side / 100 * len(maps), 0.4 + side / 100), layout="constrained")
+    pictures = to_float(images.cpu()).permute(0, 2, 3, 1).clamp(0, 1).float().numpy()
+    for axis, (name, points) in zip(figure.subplots(1, len(maps), squeeze=False).flat, maps.items(), strict=True):
+        points = np.asarray(points, dtype=float)
+        if points.shape != (len(images), 2):
+            raise ValueError(
+                f"the map {name!r} has points {points.shape}; expected ({len(images)}, 2), one for each image. "
+                "Bring the embeddings into the plane first, with PCA or t-SNE."
+            )
+        low, high = points.min(axis=0), points.max(axis=0)
+        at = size + (side - 2 * size) * (points - low) / np.maximum(high - low, 1e-12)
+        near = lines[name].tolist() if name in lines else [[]] * len(marked)
+        shown = _apart(at, marked, [j for row in near for j in row], size)
+        rest = np.setdiff1d(np.arange(len(at)), shown)
+        axis.scatter(*at[rest].T, s=5, color=RANDOM, linewidths=0)
+        for i, row in zip(marked, near, strict=True):
+            for j in row:
+                axis.plot(*at[[i, j]].T, color=ACCENT, linewidth=1.5, zorder=1)
+        for i in shown:
+            (x, y), half = at[i], size / 2
+            extent = (x - half, x + half, y - half, y + half)
+            axis.imshow(pictures[i].squeeze(), cmap="gray", vmin=0, vmax=1, extent=extent, zorder=2)
+            if i in marked:
+                frame = Rectangle((x - half, y - half), size, size, fill=False, color=ACCENT, linewidth=2.5, zorder=4)
+                axis.add_patch(frame)
+        axis.set(title=name, xlim=(0, side), ylim=(0, side), xlabel="first direction", ylabel="second direction")
+        axis.set(xticks=[], yticks=[], aspect="equal")
+    return figure
+
+
+def _apart(at: np.ndarray, always: Sequence[int], first: Sequence[int], size: float) -> list[int]:
+    """Which of the points can be shown as squares of `size` that do not overlap; these always, and those first."""
+    shown = list(always)
+    for i in (*first, *range(len(at))):
+        if all(np.abs(at[i] - at[j]).max() >= size for j in shown):
+            shown.append(i)
+    return shown
+
+
+def triplet_plane(
+    anchor: Sequence[float], positive: Sequence[float], negative: Sequence[float], margin: float = 1.0
+) -> Figure:
+    """An anchor A, a positive P and a negative N in the plane, and where the margin puts the negative.
+
+    Nearer than P a negative is hard; in the ring of width `margin` around that it is semi-hard; outside it is easy, and
+    its loss is 0. An arrow shows where a point is moved: along the negative gradient, half of its length.
+    """
+    points = [torch.tensor([[*point]], dtype=torch.float64) for point in (anchor, positive, negative)]
+    loss, moves = pairs.arrows(partial(losses.triplet, margin=margin), *points)
+    a, p, n = ((x, y) for x, y in (point[0].tolist() for point in points))
+    near = float(np.hypot(a[0] - p[0], a[1] - p[1]))
+    figure = Figure(figsize=(5.4, 4.4), layout="constrained")
+    axis = figure.subplots()
+    axis.add_patch(Circle(a, near + margin, color=RANDOM, alpha=0.15, linewidth=0))
+    axis.add_patch(Circle(a, near, color=RANDOM, alpha=0.3, linewidth=0))
+    axis.add_patch(Circle(a, near + margin, fill=False, edgecolor=RANDOM, linestyle="--"))
+    for radius, zone in ((near, "hard"), (near + margin, "semi-hard"), (near + margin + 0.45, "easy")):
+        below = (a[0], a[1] - radius + 0.08)
+        axis.annotate(zone, below, ha="center", va="bottom", fontsize=9, color="#555555", annotation_clip=True)
+    for (x, y), move, (letter, tint) in zip((a, p, n), moves, TRIPLET.items(), strict=True):
+        across, up = (0.5 * move[0]).tolist()
+        if np.hypot(across, up) > 1e-9:
+            arrow = {"arrowstyle": "-|>", "color": tint, "linewidth": 2.5, "shrinkA": 0, "shrinkB": 0}
+            axis.annotate("", (x + across, y + up), (x, y), arrowprops=arrow)
+        axis.plot(x, y, "o", color=tint, markersize=15)
+        axis.text(x, y, letter, color="white", ha="center", va="center_baseline", weight="bold", fontsize=10)
+    axis.set(xlim=(-4, 4), ylim=(-3, 3), aspect="equal", title=f"loss {loss:.2f}")
+    axis.set(xlabel="first coordinate of f", ylabel="second coordinate of f")
+    _plain(axis)
+    return figure
+
+
+def pair_distances(
+    distances: Mapping[str, Tensor], same: Tensor, thresholds: Mapping[str, float] | None = None, title: str = ""
+) -> Figure:
+    """How far apart the two of a pair are, same pairs and different ones: one panel a name, each on its own scale.
+
+    Shapes: distances[name] (N,), same bool (N,). A threshold, where there is one, is a dashed line.
+    """
+    figure = Figure(figsize=(0.4 + 3.4 * len(distances), 3.0), layout="constrained")
+    panels = figure.subplots(1, len(distances), squeeze=False, sharey=True)[0]
+    for axis, (name, distance) in zip(panels, distances.items(), strict=True):
+        distance_histogram(axis, distance, same, (thresholds or {}).get(name))
+        axis.set_title(name)
+    panels[0].legend(frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def distance_histogram(axis: Axes, distance: Tensor, same: Tensor, threshold: float | None = None) -> None:
+    """The distances (N,) of same and different pairs, bool (N,), as two histograms over each other."""
+    d, s = distance.float().cpu().numpy(), same.cpu().numpy()
+    edges = np.linspace(0, max(float(d.max()), 1e-6), 41)
+    for name, chosen, tint in (("different", ~s, TRIPLET["N"]), ("same", s, TRIPLET["P"])):
+        counts, _ = np.histogram(d[chosen], edges)
+        axis.stairs(counts, edges, fill=True, color=tint, alpha=0.35)
+        axis.stairs(counts, edges, color=tint, linewidth=1.5, label=name)  # where the two overlap, both are seen
+    if threshold is not None:
+        axis.axvline(threshold, color="black", linestyle="--", linewidth=1.5)
+    axis.set(xlabel="distance of the two embeddings", ylabel="pairs", xlim=(0, edges[-1]))
+    axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _plain(axis)
 
 
 def _scatter_on(axis: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:

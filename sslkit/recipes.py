@@ -41,6 +41,12 @@ RECIPES = {
         TrainConfig(steps=5000, batch_size=128),
         settings={"size": 16, "patch_augment": TILES, "normalise": False},
     ),
+    "siamese": Recipe(
+        TrainConfig(steps=2000, batch_size=128),
+        TrainConfig(steps=3500, batch_size=128),
+        settings={"mining": "semi-hard"},
+    ),
+    "triplet": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
 }

@@ -3,12 +3,14 @@
     fill_hole   hide parts of a picture; the network fills them, and so does the nearest visible pixel
     puzzle      put shuffled tiles in order, against the network
     turn        turn a picture to any angle, and see which way up the network takes it to be
+    triplet_plane   move an anchor, a positive and a negative in the plane, and see the triplet loss pull at them
+    same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
 GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
 
-All three are made alike. A state (`Hole`, `Puzzle`, `Turn`) knows what follows from what; it needs no front end, and
-`draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw again.
+All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`) knows what follows from what; it needs no
+front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
 
 A widget works on a copy of the method, taken when it is made, in eval mode. JupyterLab may run a callback in another
 thread while a cell trains the method on: put into eval mode there, it would stop learning its batch statistics.
@@ -27,13 +29,13 @@ from functools import partial
 
 import numpy as np
 import torch
-from ipywidgets import HTML, Box, Button, DOMWidget, GridBox, HBox, IntSlider, Layout, ToggleButton, VBox
+from ipywidgets import HTML, Box, Button, DOMWidget, FloatSlider, GridBox, HBox, IntSlider, Layout, ToggleButton, VBox
 from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit import losses, methods, plots, pretext
+from sslkit import losses, methods, pairs, plots, pretext
 from sslkit.augment import Augment, to_float, warp
 
 CELLS = 8  # a hole is painted on so many rows and columns
@@ -349,6 +351,185 @@ def positions(net: methods.Rotation, image: Tensor, angles: Sequence[int]) -> Te
     return net.head(net.encoder(turned(image[None], angles))).softmax(dim=1).cpu()
 
 
+# ------------------------------------------------------------------------------------------------------------- triplet
+
+
+def triplet_plane(margin: float = 1.0) -> Panel:
+    """Move A, P and N in the plane, change the margin α, and see the loss and where the gradient moves each of them.
+
+    Buttons put the negative where it is easy, semi-hard or hard, or all three points into one, and let gradient descent
+    move them by one step.
+
+    Raises ValueError for a margin outside 0 … 3.
+    """
+    state = Plane(margin)
+    sliders = {
+        (letter, axis): _slider(f"{letter} {('across', 'up')[axis]}", -3, 3) for letter in PLACES for axis in (0, 1)
+    }
+    alpha = _slider("margin α", 0, 3)
+
+    def draw() -> Drawing:
+        for (letter, axis), slider in sliders.items():
+            slider.value = round(state.points[letter][axis], 1)
+        alpha.value = state.margin
+        return state.draw()
+
+    panel = Panel(draw, still=state.draw)
+    for (letter, axis), slider in sliders.items():
+        panel.react(slider, partial(lambda letter, axis, s: state.move(letter, axis, s.value), letter, axis, slider))
+    panel.react(alpha, lambda: setattr(state, "margin", alpha.value))
+    buttons = [panel.button(name, partial(state.put, name)) for name in NEGATIVES]
+    buttons += [panel.button("one step of gradient descent", state.step)]
+    controls = VBox([*sliders.values(), alpha], layout=Layout(flex="0 0 auto"))
+    hint = _hint("Move the points with the sliders, or start from a triplet that is:")
+    return panel.lay_out(hint, _row(buttons), HBox([controls, panel.picture]), panel.sentence)
+
+
+PLACES = {"A": (-1.0, 0.0), "P": (0.2, 0.5), "N": (0.5, -1.0)}  # where the points are at first: a semi-hard negative
+NEGATIVES = {"easy": (2.5, -1.5), "semi-hard": PLACES["N"], "hard": (-0.5, -0.5), "collapsed": PLACES["A"]}
+RATE = 0.25  # how far a gradient of length 1 moves a point in one step
+
+
+class Plane:
+    """Three points, the embeddings of a triplet, and the margin."""
+
+    def __init__(self, margin: float = 1.0):
+        if not 0 <= margin <= 3:
+            raise ValueError(f"margin is {margin}; expected a distance from 0 to 3, which the plane has room for.")
+        self.points, self.margin = dict(PLACES), float(margin)
+
+    def move(self, letter: str, axis: int, to: float) -> None:
+        x, y = self.points[letter]
+        if round(to, 1) != round((x, y)[axis], 1):  # else it is what the slider was set to, sent back by the front end
+            self.points[letter] = (to, y) if axis == 0 else (x, to)
+
+    def put(self, name: str) -> None:
+        """The points where they were at first, but for the negative; "collapsed" puts all three into one."""
+        self.points = {**PLACES, "N": NEGATIVES[name]}
+        if name == "collapsed":
+            self.points["P"] = self.points["A"]
+
+    def step(self) -> None:
+        """One step of gradient descent on the points themselves; none leaves the plane that is drawn."""
+        _, arrows = self.loss()
+        for letter, arrow in zip(self.points, arrows):
+            x, y = (min(max(old + RATE * by, -3.0), 3.0) for old, by in zip(self.points[letter], arrow[0].tolist()))
+            self.points[letter] = (x, y)
+
+    def loss(self) -> tuple[float, list[Tensor]]:
+        """The triplet loss, and minus its gradient (1, 2) for each of A, P and N."""
+        points = (torch.tensor([place], dtype=torch.float64) for place in self.points.values())
+        return pairs.arrows(partial(losses.triplet, margin=self.margin), *points)
+
+    def draw(self) -> Drawing:
+        (loss, arrows), (a, p, n) = self.loss(), self.points.values()
+        near, far = math.dist(a, p), math.dist(a, n)
+        said = f"Loss: max({near:.2f} − {far:.2f} + {self.margin:.2f}, 0) = {loss:.2f}. "
+        if near == far == 0:
+            said += "All three are one point: the loss is α, and the gradient 0. Nothing moves them apart."
+        elif not any(arrow.any() for arrow in arrows):
+            said += "Easy: the negative is farther than the positive by α or more. The gradient is 0."
+        elif far > near:
+            said += "Semi-hard: the negative is farther than the positive, but by less than α."
+        else:
+            said += "Hard: the negative is no farther than the positive."
+        return plots.triplet_plane(a, p, n, self.margin), said
+
+
+def _slider(name: str, low: float, high: float) -> FloatSlider:
+    return FloatSlider(description=name, min=low, max=high, step=0.1, readout_format=".1f", layout=Layout(width="20em"))
+
+
+# ------------------------------------------------------------------------------------------------------- same or not?
+
+
+def same_or_not(method: methods.Siamese, images: Tensor) -> Panel:
+    """Move a threshold over the distances of pairs, and see which pairs it gets wrong.
+
+    The pairs are made as in training, out of two views of each image: half of one image, half of two. At first the
+    threshold is the one with which most of them are right.
+
+    Shapes and errors: as for fill_hole; the method is a Siamese, and there are at least two images.
+    """
+    state = Decision(*_ready("same_or_not", method, images, methods.Siamese))
+    slider = FloatSlider(
+        description="threshold (distance)",
+        max=math.ceil(100 * state.distance.max().item() + 1) / 100,
+        step=0.01,
+        layout=Layout(width="36em", max_width="100%"),
+        style={"description_width": "initial"},
+    )
+
+    def draw() -> Drawing:
+        slider.value = state.threshold
+        return state.draw()
+
+    panel = Panel(draw, still=state.draw)
+    panel.react(slider, lambda: state.to(slider.value))
+    buttons = [*panel.pager(state, "pair"), panel.button("next mistake", state.next_mistake)]
+    buttons += [panel.button("best threshold", state.choose)]
+    hint = _hint("A pair at a distance below the threshold is taken for two views of the same image.")
+    return panel.lay_out(hint, slider, _row(buttons), panel.picture, panel.sentence)
+
+
+class Decision:
+    """Pairs of views, how far apart their embeddings are, which pair is looked at, and the threshold."""
+
+    def __init__(self, net: methods.Siamese, images: Tensor, seed: int = 0):
+        generator = devices.generator(seed, images.device)
+        first, second = net.augment(images, generator), net.augment(images, generator)
+        self.first, self.second, same = pairs.pairs(first, second, generator)
+        with torch.no_grad():
+            z_a, z_b = net.embed(self.first), net.embed(self.second)
+        self.distance, self.same = torch.linalg.vector_norm(z_a - z_b, dim=1).cpu(), same.cpu()
+        self.images, self.index = self.first, 0
+        self.choose()
+
+    def to(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def choose(self) -> None:
+        """The threshold with which most pairs are right."""
+        self.threshold = pairs.verification(self.distance, self.same).threshold
+
+    @property
+    def taken(self) -> Tensor:
+        """Which pairs are taken for the same, bool (N,)."""
+        return self.distance < self.threshold
+
+    def next_mistake(self) -> None:
+        """On to the next pair that is taken for what it is not; if there is none, stay."""
+        n = len(self.same)
+        order = (torch.arange(n) + self.index + 1) % n
+        wrong = order[(self.taken != self.same)[order]]
+        self.index = int(wrong[0]) if len(wrong) else self.index
+
+    def draw(self) -> Drawing:
+        i, taken, same = self.index, self.taken, self.same
+        words = ("two images", "the same image")
+        answer, truth = words[int(taken[i])], words[int(same[i])]
+        verdict = f"That is right: {truth}." if answer == truth else f"That is wrong: {truth}."
+        missed, accepted = int((same & ~taken).sum()), int((~same & taken).sum())
+        said = (
+            f"Pair {i + 1} of {len(same)}. Distance {self.distance[i]:.2f}, threshold {self.threshold:.2f}: taken for "
+            f"{answer}. {verdict} {missed} of {int(same.sum())} pairs of the same image are missed; {accepted} of "
+            f"{int((~same).sum())} pairs of two images are accepted. Right are {(taken == same).float().mean():.2f} of "
+            "all."
+        )
+        figure = plots.Figure(figsize=(9.6, 2.9), layout="constrained")
+        *pictures, histogram = figure.subplots(1, 3, width_ratios=(1, 1, 2.1))
+        for axis, picture, name in zip(pictures, (self.first[i], self.second[i]), ("one view", "another view")):
+            axis.imshow(_pixels(picture), cmap="gray", vmin=0, vmax=255)
+            axis.set_title(name, fontsize=12)
+            axis.axis("off")
+        plots.distance_histogram(histogram, self.distance, same, self.threshold)
+        here = {"marker": "v", "color": plots.ACCENT, "markersize": 11, "linestyle": "", "label": "this pair"}
+        histogram.plot([self.distance[i]], [0.06], transform=histogram.get_xaxis_transform(), clip_on=False, **here)
+        histogram.legend(frameon=False, fontsize=9)
+        histogram.set_title(f"distance {self.distance[i]:.2f}; below the line: taken for the same", fontsize=12)
+        return figure, said
+
+
 # ------------------------------------------------------------------------------------------------- what all have alike
 
 
@@ -371,7 +552,7 @@ class Panel(VBox):
         self.refresh()
         return self
 
-    def react(self, control: Button | ToggleButton | IntSlider, act: Callable[[], None]) -> None:
+    def react(self, control: Button | ToggleButton | IntSlider | FloatSlider, act: Callable[[], None]) -> None:
         """When the reader presses or moves the control: act, then draw."""
 
         def callback(_) -> None:
@@ -397,13 +578,13 @@ class Panel(VBox):
         self.react(button, act)
         return button
 
-    def pager(self, state: Hole | Turn) -> list[Button]:
+    def pager(self, state: Hole | Turn | Decision, what: str = "picture") -> list[Button]:
         """Two buttons, from picture to picture."""
 
         def go(step: int) -> None:
             state.index = (state.index + step) % len(state.images)
 
-        return [self.button("previous picture", partial(go, -1)), self.button("next picture", partial(go, 1))]
+        return [self.button(f"previous {what}", partial(go, -1)), self.button(f"next {what}", partial(go, 1))]
 
     def refresh(self) -> None:
         self._drawing = True

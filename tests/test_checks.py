@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sslkit import checks, losses, pretext
+from sslkit import checks, losses, pairs, pretext
 
 SOURCES = sorted((Path(__file__).parent.parent / "notebooks" / "src").glob("[0-9][0-9]_*.py"))
 
@@ -203,7 +203,132 @@ def neighbour_of_nine(image, k, patch, gap, move):
     return neighbour(image, k, patch, gap, move, [(i // 3 - 1, i % 3 - 1) for i in range(9)])
 
 
+def balanced(n, generator, step=None, same=None):
+    i = torch.arange(n)
+    step = torch.randint(1, n, (n,), generator=generator) if step is None else step
+    same = torch.randperm(n, generator=generator) < (n // 2 if same is None else same)
+    return torch.where(same, i, (i + step) % n), same
+
+
+def balanced_loop(n, generator):
+    chosen = torch.randperm(n, generator=generator)[: n // 2].tolist()
+    second = []
+    for i in range(n):
+        rest = [j for j in range(n) if j != i]
+        second.append(i if i in chosen else rest[int(torch.randint(n - 1, (1,), generator=generator))])
+    return second, [i in chosen for i in range(n)]
+
+
+def first_half_the_same(n, generator):
+    rest = torch.arange(n // 2, n)
+    return torch.cat([torch.arange(n // 2), rest.roll(1)]), torch.arange(n) < n // 2
+
+
+def any_image(n, generator):
+    second, same = balanced(n, generator)
+    return torch.where(same, second, torch.randint(n, (n,), generator=generator)), same
+
+
+def shuffled(n, generator):
+    second, same = balanced(n, generator)
+    return torch.where(same, second, torch.randperm(n, generator=generator)), same
+
+
+def coin(n, generator):
+    i, step = torch.arange(n), torch.randint(1, n, (n,), generator=generator)
+    same = torch.rand(n, generator=generator) < 0.5
+    return torch.where(same, i, (i + step) % n), same
+
+
+def contrastive(a, b, same, margin, power=2, half=0.5):
+    d = torch.linalg.vector_norm(a - b, dim=1)
+    return half * torch.where(same, d**power, F.relu(margin - d) ** power).mean()
+
+
+def contrastive_loop(a, b, same, margin):
+    total = 0.0
+    for x, y, s in zip(a, b, same.tolist()):
+        d = torch.linalg.vector_norm(x - y)
+        total = total + (d**2 if s else max(margin - d, 0 * d) ** 2) / 2
+    return total / len(a)
+
+
+def contrastive_by_hand(a, b, same, margin):
+    d = ((a - b) ** 2).sum(dim=1).sqrt()
+    return (same * d**2 + ~same * (margin - d).clamp(min=0) ** 2).mean() / 2
+
+
+def contrastive_unclamped(a, b, same, margin):
+    d = (a - b).norm(dim=1)
+    return torch.where(same, d, margin - d).square().mean() / 2
+
+
+def contrastive_squared(a, b, same, margin, power=2):
+    d = (a - b).square().sum(dim=1)
+    return torch.where(same, d, F.relu(margin - d) ** power).mean() / 2
+
+
+def threshold(distance, same, add=1e-6):
+    return max((distance + add).tolist(), key=lambda t: float(((distance < t) == same).float().mean()))
+
+
+def threshold_between(distance, same):
+    d = distance.sort().values
+    cuts = torch.cat([d[:1], (d[1:] + d[:-1]) / 2, d[-1:] + 1])
+    right = (distance[None] < cuts[:, None]) == same[None]
+    return cuts[right.float().mean(dim=1).argmax()]
+
+
+def triplet(a, p, n, margin, norm=lambda x: torch.linalg.vector_norm(x, dim=1), cut=F.relu, mean=torch.mean):
+    return mean(cut(norm(a - p) - norm(a - n) + margin))
+
+
+def triplet_loop(a, p, n, margin):
+    total = 0.0
+    for i in range(len(a)):
+        near = math.dist(a[i].tolist(), p[i].tolist())
+        far = math.dist(a[i].tolist(), n[i].tolist())
+        total += max(near - far + margin, 0.0)
+    return total / len(a)
+
+
+def hardness(near, far, margin):
+    return (far < near + margin).long() + (far <= near).long()
+
+
+def hardness_loop(near, far, margin):
+    kinds = []
+    for d_near, d_far in zip(near.tolist(), far.tolist()):
+        kinds.append(2 if d_far <= d_near else 1 if d_far < d_near + margin else 0)
+    return kinds
+
+
+def semi_hard(d, margin, low=None, none=-1, choose=torch.argmin, hidden=torch.inf):
+    near = d.diagonal()[:, None]
+    ring = (d > (near if low is None else low)) & (d < near + margin)
+    return torch.where(ring.any(dim=1), choose(torch.where(ring, d, hidden), dim=1), none)
+
+
+def semi_hard_loop(d, margin):
+    chosen = []
+    for i, row in enumerate(d.tolist()):
+        ring = [j for j in range(len(row)) if j != i and row[i] < row[j] < row[i] + margin]
+        chosen.append(min(ring, key=lambda j: row[j]) if ring else -1)
+    return chosen
+
+
 RIGHT = [
+    (checks.check_triplet, triplet),
+    (checks.check_triplet, triplet_loop),
+    (checks.check_triplet, losses.triplet),
+    (checks.check_triplet, lambda a, p, n, margin: F.triplet_margin_loss(a, p, n, margin=margin)),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.norm(dim=-1), cut=lambda x: x.clamp(min=0))),
+    (checks.check_hardness, hardness),
+    (checks.check_hardness, hardness_loop),
+    (checks.check_hardness, lambda near, far, m: torch.where(far >= near + m, 0, torch.where(far > near, 1, 2))),
+    (checks.check_semi_hard, semi_hard),
+    (checks.check_semi_hard, semi_hard_loop),
+    (checks.check_semi_hard, lambda d, m: torch.where(semi_hard(d, m) < 0, -1.0, semi_hard(d, m).float())),
     (checks.check_chance, lambda k: 1 / k),
     (checks.check_chance, lambda k: torch.tensor(1.0, dtype=torch.float64) / k),
     (checks.check_nearest, nearest),
@@ -246,8 +371,62 @@ RIGHT = [
     (checks.check_knows_nothing, lambda k: F.cross_entropy(torch.zeros(1, k), torch.tensor([k - 1])).item()),
     (checks.check_neighbour, neighbour),
     (checks.check_neighbour, neighbour_by_unfolding),
+    (checks.check_balanced, balanced),
+    (checks.check_balanced, balanced_loop),
+    (checks.check_balanced, lambda n, g: pairs.balanced(n, g)[1:]),
+    (checks.check_contrastive, contrastive),
+    (checks.check_contrastive, contrastive_loop),
+    (checks.check_contrastive, losses.contrastive),
+    (checks.check_threshold, threshold),
+    (checks.check_threshold, threshold_between),
+    (checks.check_threshold, lambda d, same: pairs.verification(d, same).threshold),
 ]
 WRONG = [
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.square().sum(dim=1)), "squared the distances"),
+    (checks.check_triplet, lambda *a: triplet(*a, cut=lambda x: x), "maximum with 0 is missing"),
+    (checks.check_triplet, lambda *a: F.relu(triplet(*a, cut=lambda x: x)), "taken of the mean"),
+    (checks.check_triplet, lambda a, p, n, margin: triplet(a, n, p, margin), "changed places"),
+    (checks.check_triplet, lambda a, p, n, margin: triplet(a, p, n, 0), "margin is not used"),
+    (checks.check_triplet, lambda a, p, n, margin: triplet(a, p, n, -margin), "subtracted the margin"),
+    (checks.check_triplet, lambda a, p, n, margin: triplet(a, p, n, 1.0), "the margin is 1"),
+    (checks.check_triplet, lambda *a: triplet(*a, mean=torch.sum), "summed"),
+    (checks.check_triplet, lambda *a: triplet(*a, mean=lambda x: x[x > 0].mean()), "the zeros count too"),
+    (checks.check_triplet, lambda a, p, n, margin: triplet(p, a, n, margin), "it is to the anchor"),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.abs().sum(dim=1)), "sums of absolute"),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.norm()), "one norm of the whole batch"),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.square().mean(dim=1).sqrt()), "the loss is 1.1"),
+    (checks.check_triplet, lambda *a: triplet(*a, mean=lambda x: x), "yours has shape (6,)"),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.square().sum(dim=1).sqrt()), "root has no slope"),
+    (
+        checks.check_triplet,
+        lambda a, p, n, margin: triplet(a, p, n, margin) if len(a) == 6 else triplet(a, p, n, 1.0),
+        "the margin, 0.5; yours is 1.0000",
+    ),
+    (checks.check_hardness, lambda *a: 2 - hardness(*a), "other way round"),
+    (checks.check_hardness, lambda *a: hardness(*a) + 1, "you count 1, 2, 3"),
+    (checks.check_hardness, lambda near, far, m: 2 * (far <= near), "use the margin"),
+    (checks.check_hardness, lambda near, far, m: (far < near + m).long(), "call hard negatives semi-hard"),
+    (checks.check_hardness, lambda near, far, m: 2 * (far < near + m), "call semi-hard negatives hard"),
+    (checks.check_hardness, lambda near, far, m: hardness(far, near, m), "changed places"),
+    (checks.check_hardness, lambda near, far, m: hardness(near, far, 0.5), "wrong with 2"),
+    (checks.check_hardness, lambda near, far, m: (far <= near + m).long() + (far <= near).long(), "exactly easy"),
+    (checks.check_hardness, lambda near, far, m: (far < near + m).long() + (far < near).long(), "it is hard"),
+    (checks.check_hardness, lambda near, far, m: hardness(near, far, m)[:2], "shape (6,); yours has shape (2,)"),
+    (checks.check_hardness, lambda near, far, m: 0 * hardness(near, far, m), "expected [2, 1, 0, 0, 1, 2]"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, m, none=0), "give −1 for them; you gave [0, 0]"),
+    (checks.check_semi_hard, lambda d, m: (d + 9 * torch.eye(len(d))).argmin(dim=1), "nearest of all"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, m, choose=torch.argmax, hidden=-1.0), "farthest in the ring"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, m, low=d.diagonal()[:, None] - 1e-6), "no negative of its own"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d.T, m), "anchor 0"),
+    (
+        checks.check_semi_hard,
+        lambda d, m: semi_hard(d, m, choose=lambda x, dim: x.argmin(dim=0)),
+        "nearest anchor of each positive",
+    ),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, 2.5), "give −1 for them; you gave [4, -1]"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, 0.6), "wrong with 2.5"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d[:5, :5], m)[torch.arange(len(d)) % 5], "wrong for twelve"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, m)[:2], "shape (5,); yours has shape (2,)"),
     (checks.check_chance, lambda k: k, "the number of classes"),
     (checks.check_chance, lambda k: 100 / k, "percent"),
     (checks.check_chance, lambda k: 0.1, "is right 0.5 of the time; you gave 0.1"),
@@ -359,6 +538,63 @@ WRONG = [
     (checks.check_neighbour, lambda x, k, p, g, m: neighbour(x, k, 4, g, m)[:, :p, :p], "give (1, 8, 8)"),
     (checks.check_neighbour, lambda x, k, p, g, m: neighbour(x, k, p, 1, m), "in the place of an argument"),
     (checks.check_neighbour, lambda x, k, p, g, m: neighbour(x, k, p, g, m)[0], "yours is (4, 4)"),
+    (checks.check_balanced, any_image, "image itself now and then"),
+    (checks.check_balanced, shuffled, "image itself now and then"),
+    (checks.check_balanced, coin, "of 12 pairs 6 are to be the same; yours are"),
+    (checks.check_balanced, lambda n, g: (balanced(n, g)[0], ~balanced(n, g)[1]), "is called the same, but it is of"),
+    (checks.check_balanced, lambda n, g: (torch.arange(n), torch.arange(n) < n // 2), "it is image 6 with itself"),
+    (checks.check_balanced, lambda n, g: (lambda i, s: (i, ~s))(*balanced(n, g)), "the other way round"),
+    (checks.check_balanced, first_half_the_same, "40 draws of 40"),
+    (checks.check_balanced, lambda n, g: balanced(n, g, step=1), "only ever paired with itself and 1"),
+    (checks.check_balanced, lambda n, g: balanced(n, None), "the same generator gave other pairs"),
+    (checks.check_balanced, lambda n, g: balanced(12, g), "both have shape (30,)"),
+    (checks.check_balanced, lambda n, g: balanced(n, g, same=6), "wrong for 30"),
+    (checks.check_balanced, lambda n, g: balanced(n, g)[0], "return two things"),
+    (checks.check_balanced, lambda n, g: (balanced(n, g)[0] + 1, balanced(n, g)[1]), "there are 0 to 11"),
+    (checks.check_balanced, lambda n, g: (balanced(n, g)[0], balanced(n, g)[1].float()), "expected torch.bool"),
+    (checks.check_balanced, lambda n, g: (balanced(n, g)[0] / 1, balanced(n, g)[1]), "expected their numbers"),
+    (checks.check_balanced, lambda n, g: (torch.full((n,), n), torch.arange(n) < n // 2), "there are 0 to 11"),
+    (checks.check_contrastive, lambda *a: contrastive(*a, half=1), "twice too large"),
+    (checks.check_contrastive, lambda a, b, s, m: contrastive(a, b, ~s, m), "the other way round"),
+    (checks.check_contrastive, contrastive_unclamped, "pulled back to it"),
+    (checks.check_contrastive, lambda *a: contrastive(*a, power=1), "yours are not"),
+    (
+        checks.check_contrastive,
+        lambda a, b, s, m: torch.where(s, (a - b).norm(dim=1) ** 2, F.relu(m - (a - b).norm(dim=1))).mean() / 2,
+        "what is left of the margin is to be squared",
+    ),
+    (checks.check_contrastive, lambda *a: contrastive_squared(*a, power=1), "not max(0, m − d²)"),
+    (checks.check_contrastive, contrastive_squared, "with d the root"),
+    (checks.check_contrastive, lambda a, *rest: len(a) * contrastive(a, *rest), "you summed"),
+    (
+        checks.check_contrastive,
+        lambda a, b, s, m: contrastive(a[s], b[s], s[s], m) + contrastive(a[~s], b[~s], s[~s], m),
+        "mean of each kind",
+    ),
+    (checks.check_contrastive, lambda a, b, s, m: contrastive(a, b, s, 0.0), "the different pairs do not count"),
+    (checks.check_contrastive, lambda a, b, s, m: contrastive(torch.where(s[:, None], b + 9, a), b, ~s, m), "you gave"),
+    (checks.check_contrastive, lambda a, b, s, m: (a - b).norm(dim=1), "yours has shape (5,)"),
+    (checks.check_contrastive, lambda a, b, s, m: contrastive(a, b, s, 1.0), "wrong for margin 2"),
+    (checks.check_contrastive, lambda *a: contrastive(*a).item(), "no gradient can flow"),
+    (checks.check_contrastive, contrastive_by_hand, "the gradient is not a number"),
+    (
+        checks.check_threshold,
+        lambda d, s: max(d.tolist(), key=lambda t: float(((d <= t) == s).sum())),
+        "is the distance of a pair itself",
+    ),
+    (checks.check_threshold, lambda d, s: pairs.verification(d, s).accuracy, "is the share of right answers"),
+    (
+        checks.check_threshold,
+        lambda d, s: max(d.tolist(), key=lambda t: float(((d > t) == s).sum())),
+        "you call the far pairs the same",
+    ),
+    (checks.check_threshold, lambda d, s: d.mean(), "the mean distance gets"),
+    (checks.check_threshold, lambda d, s: d.median(), "the median distance gets"),
+    (checks.check_threshold, lambda d, s: d.max(), "the largest distance gets"),
+    (checks.check_threshold, lambda d, s: (d[s].mean() + d[~s].mean()) / 2, "the middle between"),
+    (checks.check_threshold, lambda d, s: 0.5 if d.max() < 9 else 0.5, "ten times as large"),
+    (checks.check_threshold, lambda d, s: -1.0, "the best threshold gets 0.85"),
+    (checks.check_threshold, lambda d, s: d < 0.5, "asked for a number"),
 ]
 
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import nn
 
-from sslkit import augment, device, losses, nets
-from sslkit.data import load
+from sslkit import augment, device, losses, methods, nets, pairs
+from sslkit.augment import to_float
+from sslkit.data import Split, load
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SCRIPTS = sorted((NOTEBOOKS / "experiments").glob("*.py"))
@@ -151,3 +152,137 @@ def test_what_was_measured_holds_every_task_of_lesson_04(fourth):
     results = json.loads(fourth.FILE.read_text())
     assert {"random", "simclr", *fourth.TASKS} <= results.keys()
     assert {len(row["right"]) for row in results.values() if "right" in row} == {2000}
+
+
+@pytest.fixture(scope="module")
+def fifth() -> ModuleType:
+    return imported(NOTEBOOKS / "experiments" / "05.py")
+
+
+@pytest.fixture(scope="module")
+def val() -> Split:
+    return load("photodigits", "val")
+
+
+def test_the_base_is_the_method_of_the_package(fifth, val):
+    ours = fifth.build("siamese", 0)
+    with device.seeded(0):
+        theirs = methods.Siamese(nets.ConvNet(), **fifth.BASE)
+    results = [method(val.images[:32], device.generator(1))["loss"] for method in (ours, theirs)]
+    assert torch.equal(*results) and ours.mining == "random"
+
+
+def test_half_the_weight_lies_on_the_same_pairs_unless_said_otherwise(fifth):
+    generator = device.generator(0)
+    z_a, z_b = torch.randn(8, 4, generator=generator), torch.randn(8, 4, generator=generator)
+    other = torch.stack([pairs.others(8, generator) for _ in range(9)], dim=1)
+    every = [(i, i, True) for i in range(8)] + [(i, int(j), False) for i in range(8) for j in other[i]]
+    first, second, same = (list(column) for column in zip(*every))
+    mean = losses.contrastive(z_a[first], z_b[second], torch.tensor(same), 3.0)
+    torch.testing.assert_close(fifth.weighted(z_a, z_b, other, 3.0, share=0.1), mean)
+    one = [i for i in range(8)]
+    both = losses.contrastive(z_a.repeat(2, 1), torch.cat([z_b, z_b[other[one, 0]]]), torch.arange(16) < 8, 3.0)
+    torch.testing.assert_close(fifth.weighted(z_a, z_b, other[:, :1], 3.0), both)
+
+
+def test_two_networks_start_alike_and_drift_apart(fifth, val):
+    method, one = fifth.build("unshared", 0), fifth.build("siamese", 0)
+    x = to_float(val.images[:64])
+    assert (
+        torch.equal(method.embed(x), method.second.embed(x))
+        and pairs.weights_shared(method.encoder, method.encoder) == ""
+    )
+    assert "not shared" in pairs.weights_shared(method.encoder, method.second.encoder)
+    assert torch.equal(method.encoder.blocks[0][0].weight, one.encoder.blocks[0][0].weight)
+    method(val.images[:64], device.generator(0))["loss"].backward()
+    gradients = [m.encoder.blocks[0][0].weight.grad for m in (method, method.second)]
+    assert all(g.abs().max() > 0 for g in gradients) and not torch.equal(*gradients)
+    assert fifth.itself(method, val.subset(torch.arange(200))) < 1e-3
+
+
+def test_pairs_by_class_agree_in_class_and_in_nothing_else(fifth, val):
+    method = fifth.build("same-class", 0)
+    with torch.no_grad():
+        method.augment = lambda x, generator=None: to_float(x)  # so that an image can be found again
+        a, b, other = method.views((val.images[:200], val.labels[:200]), device.generator(0))
+    known, labels = to_float(val.images[:200]).flatten(1), val.labels[:200]
+    partner = torch.cdist(b.flatten(1), known).argmin(dim=1)
+    assert torch.equal(labels[partner], labels) and (partner != torch.arange(200)).float().mean() > 0.8
+    assert (labels[partner[other]] != labels).all()
+    assert "labels made these pairs" in pairs.leaks_labels(
+        torch.arange(200), partner, torch.ones(200, dtype=torch.bool), labels
+    )
+
+
+def test_mismatched_pairs_are_found_and_sound_ones_are_not(fifth, val):
+    for name, complains in (("siamese", False), ("mismatched", True)):
+        a, b, other = fifth.build(name, 0).views(val.images[:400], device.generator(0))
+        same = torch.arange(800) < 400
+        assert bool(pairs.mismatched(a.repeat(2, 1, 1, 1), torch.cat([b, b[other]]), same)) is complains
+
+
+def test_a_threshold_of_val_judges_test(fifth, val):
+    splits = {"val": val, "test": load("photodigits", "test")}
+
+    def knows(x):  # the brightness of the image as it is: views that change nothing are told apart by it
+        return x.flatten(1)[:, :64]
+
+    row = fifth.verify([knows, knows], splits, fifth.Augment())
+    assert row["accuracy"] > 0.99 and row["area"] > 0.99 and row["std"] == 0
+    row = fifth.verify([lambda x: 0 * x.flatten(1)[:, :2] + torch.randn(len(x), 2)], splits, fifth.Augment())
+    assert 0.4 < row["area"] < 0.6
+    assert fifth.verify([(knows, lambda x: 1 - knows(x))], splits, fifth.Augment())["area"] < 0.9  # two networks
+
+
+def test_one_shot_asks_what_it_is_told(fifth):
+    images = torch.arange(40, dtype=torch.uint8).repeat_interleave(3)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+    classes = torch.arange(40).repeat_interleave(3)
+    assert fifth.one_shot(lambda x: x.flatten(1), images, classes, ways=20) == 1
+    assert fifth.one_shot(lambda x: x.flatten(1)[:, :1] * 0, images, classes, ways=20) < 0.1
+
+
+@pytest.fixture(scope="module")
+def sixth() -> ModuleType:
+    return imported(NOTEBOOKS / "experiments" / "06.py")
+
+
+def test_every_variant_of_lesson_06_differs_in_its_negatives_alone(sixth):
+    built = {name: sixth.build(name, seed=0) for name in sixth.VARIANTS}
+    triplets = {name: method for name, method in built.items() if isinstance(method, methods.Triplet)}
+    assert built.keys() - triplets.keys() == {"many"} and isinstance(built["many"], methods.SimCLR)
+    assert len({(type(m), m.mining, m.margin) for m in triplets.values()}) == len(triplets)
+    first = next(iter(built.values()))
+    for method in built.values():
+        assert method.augment == first.augment
+        assert all(map(torch.equal, method.encoder.parameters(), first.encoder.parameters()))
+
+
+def test_few_negatives_are_chosen_within_a_group(sixth, val, monkeypatch):
+    method, chosen = sixth.build("mine-semi-hard-of-15", seed=0).eval(), []
+    triplet = losses.triplet
+    monkeypatch.setattr(losses, "triplet", lambda a, p, n, margin: (chosen.extend((p, n)), triplet(a, p, n, margin))[1])
+    views = method.views(val.images[:64], device.generator(0))
+    few = method.loss(*views)
+    positive, negative = chosen
+    of = (negative[:, None] == positive).all(dim=2).float().argmax(dim=1)
+    assert torch.equal(of // 16, torch.arange(64) // 16) and not (of == torch.arange(64)).any()
+    many = methods.Triplet.loss(method, *views)
+    assert few["loss"] < many["loss"] and few["accuracy"] == many["accuracy"]  # fewer to choose from: easier ones
+
+
+def test_hard_negatives_come_later(sixth):
+    method = sixth.build("mine-hard-later", seed=0)
+    chosen = []
+    for progress in (0.1, 0.49, 0.5, 1.0):
+        method.after_step(progress)
+        chosen.append(method.mining)
+    assert chosen == ["semi-hard", "semi-hard", "hard", "hard"]
+
+
+def test_a_collapsed_run_is_counted(sixth, val):
+    method = sixth.build("mine-random", seed=0).eval()
+    between, own, fell = sixth.distances(method, val.images[:64])
+    assert 0 < own < between and not fell
+    with torch.no_grad():
+        method.projector[-1].weight.zero_()
+    assert sixth.distances(method, val.images[:64]) == (0, 0, True)

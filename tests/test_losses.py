@@ -429,3 +429,230 @@ def test_vicreg_names_shapes_that_do_not_fit(shapes):
 def test_vicreg_needs_two_rows():
     with pytest.raises(ValueError, match="a batch of one image has no variance; expected at least two rows"):
         losses.vicreg(torch.ones(1, 3), torch.ones(1, 3))
+
+
+# ---- contrastive, triplet, distances -----------------------------------------------------------------------------
+
+
+def slow_distance(u, v) -> float:
+    return math.sqrt(sum((x - y) ** 2 for x, y in zip(u.tolist(), v.tolist())))
+
+
+def slow_contrastive(a, b, same, margin: float) -> float:
+    """Hadsell et al. 2006, Eq. 4, pair by pair; their Y is 0 for a similar pair."""
+    total = 0.0
+    for i in range(len(a)):
+        d, y = slow_distance(a[i], b[i]), 0 if same[i] else 1
+        total += (1 - y) * 0.5 * d**2 + y * 0.5 * max(0, margin - d) ** 2
+    return total / len(a)
+
+
+def slow_triplet(anchor, positive, negative, margin: float) -> float:
+    total = 0.0
+    for a, p, n in zip(anchor, positive, negative):
+        total += max(slow_distance(a, p) - slow_distance(a, n) + margin, 0)
+    return total / len(anchor)
+
+
+def two_sorts(n: int = 12, d: int = 4, seed: int = 0):
+    """Pairs of both sorts, with distances on both sides of a margin of 2.2."""
+    a, b = embeddings(n, d, seed)
+    same = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.4
+    return a, b, same
+
+
+def three(n: int = 12, d: int = 4, seed: int = 0):
+    a, p = embeddings(n, d, seed)
+    return a, p, embeddings(n, d, seed + 100)[0]
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5, 2.2, 10.0])
+@pytest.mark.parametrize("n, d", [(1, 3), (2, 2), (12, 4)])
+def test_contrastive_is_its_formula(n, d, margin, device):
+    a, b, same = two_sorts(n, d)
+    slow = slow_contrastive(a, b, same, margin)
+    ours = losses.contrastive(a.to(device), b.to(device), same.to(device), margin).item()
+    assert ours == pytest.approx(slow, rel=1e-9, abs=1e-12)
+    ours = losses.contrastive(a.float().to(device), b.float().to(device), same.to(device), margin).item()
+    assert ours == pytest.approx(slow, rel=1e-6, abs=1e-6)
+
+
+def test_the_pairs_of_the_tests_reach_every_branch():
+    a, b, same = two_sorts()
+    d = torch.linalg.vector_norm(a - b, dim=1)
+    for kind in (same, ~same):
+        assert (d[kind] < 2.2).any() and (d[kind] > 2.2).any()
+    a, p, n = three()
+    values = torch.linalg.vector_norm(a - p, dim=1) - torch.linalg.vector_norm(a - n, dim=1) + 1.0
+    assert (values > 0).sum() >= 3 and (values < 0).sum() >= 3
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2, 1.0, 5.0])
+@pytest.mark.parametrize("n, d", [(1, 3), (2, 2), (12, 4)])
+def test_triplet_is_its_formula(n, d, margin, device):
+    a, p, n_ = three(n, d)
+    slow = slow_triplet(a, p, n_, margin)
+    ours = losses.triplet(*(z.to(device) for z in (a, p, n_)), margin).item()
+    assert ours == pytest.approx(slow, rel=1e-9, abs=1e-12)
+    ours = losses.triplet(*(z.float().to(device) for z in (a, p, n_)), margin).item()
+    assert ours == pytest.approx(slow, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-5)])
+@pytest.mark.parametrize("margin", [0.2, 1.0])
+def test_triplet_is_torch_s_but_for_its_epsilon(dtype, tolerance, margin):
+    a, p, n = (z.to(dtype) for z in three())
+    theirs = torch.nn.TripletMarginLoss(margin=margin)(a, p, n)
+    ours = losses.triplet(a, p, n, margin)
+    assert ours.item() == pytest.approx(theirs.item(), rel=tolerance)
+    # torch adds ε to every coordinate of a difference. Moving the anchor by ε does the same, and nothing is left.
+    exact = losses.triplet(a + 1e-6, p, n, margin).item()
+    assert exact == pytest.approx(theirs.item(), rel=1e-6 if dtype == torch.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_contrastive_and_triplet_are_pytorch_metric_learning_s(dtype, tolerance):
+    theirs = pytest.importorskip("pytorch_metric_learning.losses")
+    from pytorch_metric_learning.distances import LpDistance
+    from pytorch_metric_learning.reducers import MeanReducer
+
+    plain = {"distance": LpDistance(normalize_embeddings=False, p=2), "reducer": MeanReducer()}
+    a, p, n = (z.to(dtype) for z in three())
+    rows = torch.arange(len(a))
+    z, triplets = torch.cat([a, p, n]), (rows, rows + len(a), rows + 2 * len(a))
+    got = theirs.TripletMarginLoss(margin=1.0, **plain)(z, indices_tuple=triplets, labels=torch.arange(len(z)))
+    assert losses.triplet(a, p, n, 1.0).item() == pytest.approx(got.item(), rel=tolerance)
+
+    # Theirs is the mean over the same pairs plus that over the different ones, without the ½.
+    a, b, same = two_sorts()
+    a, b = a.to(dtype), b.to(dtype)
+    indices = (rows[same], rows[same] + len(a), rows[~same], rows[~same] + len(a))
+    for margin in (0.5, 2.2):
+        one = theirs.ContrastiveLoss(pos_margin=0, neg_margin=margin, **plain)
+        parts = one.compute_loss(torch.cat([a, b]), torch.arange(2 * len(a)), indices, None, None)
+        near, far = parts["pos_loss"]["losses"], parts["neg_loss"]["losses"]  # of every pair: d and max(0, m − d)
+        got = (near.square().sum() + far.square().sum()) / 2 / len(a)
+        assert losses.contrastive(a, b, same, margin).item() == pytest.approx(got.item(), rel=tolerance)
+
+
+def test_contrastive_and_triplet_in_closed_form():
+    origin, at_3_4, far = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 20.0]])
+    same, different = torch.tensor([True]), torch.tensor([False])
+    assert losses.contrastive(origin, at_3_4, same, 1.0).item() == 12.5  # ½ · 5²
+    assert losses.contrastive(origin, at_3_4, different, 7.0).item() == 2.0  # ½ · (7 − 5)²
+    assert losses.contrastive(origin, at_3_4, different, 5.0).item() == 0.0
+    assert losses.triplet(origin, at_3_4, far, 16.0).item() == 1.0  # 5 − 20 + 16
+    assert losses.triplet(origin, at_3_4, far, 15.0).item() == 0.0
+    both = losses.triplet(origin.repeat(2, 1), torch.cat([at_3_4, far]), torch.cat([far, at_3_4]), 1.0)
+    assert both.item() == 8.0  # (0 + 16) / 2: a triplet without a loss counts
+
+
+@pytest.mark.parametrize("margin", [0.2, 1.0, 2.0])
+def test_what_collapsed_embeddings_cost(margin):
+    z = torch.ones(8, 3)
+    same = torch.arange(8) % 2 == 0
+    assert losses.triplet(z, z, z, margin).item() == pytest.approx(margin)
+    assert losses.contrastive(z, z, same, margin).item() == pytest.approx(margin**2 / 4)
+
+
+@pytest.mark.parametrize("margin", [0.5, 1.0, 3.0])
+def test_distances_that_do_not_tell_cost_an_eighth_of_the_squared_margin_at_least(margin):
+    n, same = 400, torch.arange(400) % 2 == 0
+    origin = torch.zeros(n, 1)
+    g = torch.Generator().manual_seed(0)
+    for lengths in (torch.rand(n // 2, generator=g) * 2 * margin, torch.linspace(0, margin, n // 2)):
+        d = lengths.repeat_interleave(2)[:, None]  # the same lengths for both sorts
+        assert losses.contrastive(origin, d, same, margin).item() > margin**2 / 8
+    half = torch.full((n, 1), margin / 2)
+    assert losses.contrastive(origin, half, same, margin).item() == pytest.approx(margin**2 / 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_points_have_a_finite_gradient(dtype):
+    z = torch.ones(4, 3, dtype=dtype, requires_grad=True)
+    far = torch.zeros(4, 3, dtype=dtype, requires_grad=True)
+    mixed = torch.tensor([True, False, True, False])
+    for loss in (
+        losses.triplet(z, z * 1, z * 1, 1.0),
+        losses.triplet(z, z * 1, far, 3.0),
+        losses.contrastive(z, z * 1, mixed, 1.0),
+        losses.distances(z, z * 1).sum(),
+        losses.distances(z, torch.cat([z, far])).square().mean(),
+    ):
+        for gradient in torch.autograd.grad(loss, [z, far], allow_unused=True):
+            assert gradient is None or gradient.isfinite().all()
+    (gradient,) = torch.autograd.grad(losses.triplet(z, z * 1, far, 3.0), [far])
+    assert gradient.abs().min() > 0  # the negative still moves
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contrastive_triplet_and_distances_have_the_right_gradient(seed):
+    a, b, same = two_sorts(6, 3, seed)
+    inputs = [a.requires_grad_(), b.requires_grad_()]
+    assert torch.autograd.gradcheck(lambda a, b: losses.contrastive(a, b, same, 2.2), inputs)
+    assert torch.autograd.gradcheck(losses.distances, inputs)
+    points = [z.requires_grad_() for z in three(6, 3, seed)]
+    assert torch.autograd.gradcheck(lambda a, p, n: losses.triplet(a, p, n, 1.0), points)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(0, 1000))
+def test_distances_are_their_formula(n, m, d, seed):
+    a, b = embeddings(n, d, seed)[0], embeddings(m, d, seed + 1)[0]
+    slow = torch.tensor([[slow_distance(u, v) for v in b] for u in a], dtype=torch.float64)
+    torch.testing.assert_close(losses.distances(a, b), slow, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(losses.distances(a.float(), b.float()).double(), slow, rtol=1e-5, atol=1e-6)
+
+
+def test_distances_keep_small_differences_that_a_matrix_product_would_lose():
+    a = 1000 + torch.arange(40.0)[:, None].expand(40, 8) * 1e-3
+    d = losses.distances(a, a)
+    expected = (a[:, None] - a).double().square().sum(dim=2).sqrt()
+    torch.testing.assert_close(d.double(), expected, rtol=1e-5, atol=1e-7)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 8), st.integers(1, 5), st.integers(0, 1000))
+def test_contrastive_and_triplet_do_not_mind_order_or_place(n, d, seed):
+    a, b, same = two_sorts(n, d, seed)
+    shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    for loss, points in (
+        (lambda a, b: losses.contrastive(a, b, same, 2.2), (a, b)),
+        (lambda *z: losses.triplet(*z, margin=1.0), three(n, d, seed)),
+    ):
+        value = loss(*points).item()
+        assert loss(*(z + 7.0 for z in points)).item() == pytest.approx(value, rel=1e-6, abs=1e-9)
+    assert losses.contrastive(b, a, same, 2.2).item() == pytest.approx(losses.contrastive(a, b, same, 2.2).item())
+    moved = losses.contrastive(a[shuffled], b[shuffled], same[shuffled], 2.2).item()
+    assert moved == pytest.approx(losses.contrastive(a, b, same, 2.2).item())
+
+
+def test_contrastive_triplet_and_distances_work_out_half_precision_in_float32():
+    a, b, same = (z.bfloat16() if z.is_floating_point() else z for z in two_sorts())
+    for ours, exact in (
+        (losses.contrastive(a, b, same, 2.2), losses.contrastive(a.double(), b.double(), same, 2.2)),
+        (losses.triplet(a, b, a.roll(1, 0)), losses.triplet(*(z.double() for z in (a, b, a.roll(1, 0))))),
+        (losses.distances(a, b).mean(), losses.distances(a.double(), b.double()).mean()),
+    ):
+        assert ours.dtype == torch.float32
+        assert ours.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+def test_contrastive_triplet_and_distances_say_what_is_wrong():
+    a, b, same = two_sorts()
+    with pytest.raises(ValueError, match=r"expected two \(N, D\) tensors of the same shape"):
+        losses.contrastive(a, b[:3], same)
+    with pytest.raises(ValueError, match="expected same as torch.bool .*; got torch.float32"):
+        losses.contrastive(a, b, same.float())
+    with pytest.raises(ValueError, match=r"expected same as torch.bool \(12,\).*; got torch.bool \(12, 1\)"):
+        losses.contrastive(a, b, same[:, None])
+    for wrong in ((a[:, :2], b, b), (a, b[:3], b), (a, b, b[0])):
+        with pytest.raises(ValueError, match=r"expected two \(N, D\) tensors of the same shape"):
+            losses.triplet(*wrong)
+    for margin in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="margin is .*; expected a distance, 0 or more"):
+            losses.triplet(a, b, b, margin)
+        with pytest.raises(ValueError, match="margin is .*; expected a distance, 0 or more"):
+            losses.contrastive(a, b, same, margin)
+    with pytest.raises(ValueError, match="with the same D"):
+        losses.distances(a, b[:, :2])

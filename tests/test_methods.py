@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from sslkit import device as devices
-from sslkit import losses, methods, nets, pretext
+from sslkit import losses, methods, nets, pairs, pretext
 from sslkit.augment import STRONG, Augment, constant
 
 N, K = 16, 5
@@ -38,8 +38,10 @@ def batch(name: str, n: int = N, seed: int = 0, device="cpu"):
 def chance(name: str, n: int) -> float:
     collapsed = 2 * 25 * (1 - 0.01)  # VICReg guesses nothing; this is what embeddings that are all equal cost it
     variance = 1.0  # of what inpainting predicts
+    # Collapsed, too: half of the pairs cost nothing, the others ½ m² each. A triplet costs α.
+    known = {"vicreg": collapsed, "inpainting": variance, "siamese": 1 / 4, "triplet": 1.0}
     ln = {"rotation": 4, "jigsaw": 30, "relative-position": 8, "simclr": 2 * n - 1, "supervised": K}
-    return {"vicreg": collapsed, "inpainting": variance}.get(name) or math.log(ln[name])
+    return known.get(name) or math.log(ln[name])
 
 
 @every
@@ -59,6 +61,8 @@ SHAPES = {
     "jigsaw": [(N, 9, 3, 4, 4), LABEL],
     "rotation": [IMAGE, LABEL],
     "relative-position": [(N, 3, 4, 4), (N, 3, 4, 4), LABEL],
+    "siamese": [IMAGE, IMAGE, LABEL],
+    "triplet": [IMAGE, IMAGE, LABEL],
     "simclr": [IMAGE, IMAGE],
     "vicreg": [IMAGE, IMAGE],
     "supervised": [IMAGE, LABEL],
@@ -85,7 +89,7 @@ def seen_by_the_encoder(method, x, seed: int = 0) -> torch.Tensor:
 @every
 def test_the_encoder_sees_images_and_all_of_them_at_once(name):
     seen = seen_by_the_encoder(make(name, STRONG), batch(name))
-    times = {"jigsaw": 9, "relative-position": 2, "simclr": 2, "vicreg": 2}.get(name, 1)
+    times = {"jigsaw": 9, "relative-position": 2, "siamese": 2, "triplet": 2, "simclr": 2, "vicreg": 2}.get(name, 1)
     assert seen.ndim == 4 and seen.shape[:2] == (times * N, 3) and seen.dtype == torch.float32
     assert 0 <= seen.min() <= seen.max() <= 1
     assert seen.std() > 0.1
@@ -102,7 +106,7 @@ def test_views_are_the_same_under_autocast(name):
     assert loss.dtype == torch.float32 and loss.isfinite()
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "vicreg"])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("siamese", "vicreg")])
 @pytest.mark.parametrize("n", [32, 128])
 def test_the_loss_starts_at_chance(name, n):
     losses_ = [make(name, STRONG, seed)(batch(name, n, seed), devices.generator(seed))["loss"] for seed in range(4)]
@@ -381,6 +385,75 @@ def test_relative_position_takes_its_settings():
     off = step - 15 * torch.tensor(pretext.DIRECTIONS)[target]
     assert off.abs().max().item() == pytest.approx(2, abs=1e-3)
     assert method.head[0].out_features == 10
+
+
+# ---- pairs and triplets ------------------------------------------------------------------------------------------
+
+both = pytest.mark.parametrize("name", ["siamese", "triplet"])
+
+
+def test_siamese_starts_without_telling_the_same_from_the_different():
+    outs = [make("siamese", STRONG, seed)(batch("siamese", 128, seed), devices.generator(seed)) for seed in range(4)]
+    loss, accuracy = (torch.stack([out[key] for out in outs]).mean().item() for key in ("loss", "accuracy"))
+    assert 1 / 8 < loss < 0.4
+    assert 0.45 < accuracy < 0.65
+
+
+@pytest.mark.parametrize("mining", pairs.KINDS)
+def test_siamese_compares_each_image_with_itself_and_with_one_other(mining):
+    method, x = make("siamese", STRONG).eval(), batch("siamese")
+    method.mining, method.margin = mining, 0.8
+    a, b, other = method.views(x, devices.generator(0))
+    assert not any(torch.equal(u, v) for u, v in zip(a, b))
+    assert (other != torch.arange(N)).all()
+    z_a, z_b = method.embed(a), method.embed(b)
+    index = other if mining == "random" else pairs.mine(z_a, z_b, mining)
+    loss, near, right = 0.0, 0, 0
+    for i in range(N):
+        d_same = (z_a[i] - z_b[i]).norm().item()
+        d_other = (z_a[i] - z_b[index[i]]).norm().item()
+        loss += (0.5 * d_same**2 + 0.5 * max(0, 0.8 - d_other) ** 2) / (2 * N)
+        near += d_other < 0.8
+        right += (d_same < 0.4) + (d_other >= 0.4)
+    out = method.loss(a, b, other)
+    assert out["loss"].item() == pytest.approx(loss, rel=1e-4)
+    assert out["active"].item() == pytest.approx(near / N) and out["accuracy"].item() == pytest.approx(right / (2 * N))
+
+
+@pytest.mark.parametrize("mining", pairs.KINDS)
+def test_triplet_compares_a_positive_with_the_negative_that_was_mined(mining):
+    method, x = make("triplet", STRONG).eval(), batch("triplet")
+    method.mining, method.margin = mining, 0.05
+    anchor, positive, other = method.views(x, devices.generator(0))
+    assert not any(torch.equal(u, v) for u, v in zip(anchor, positive))
+    assert (other != torch.arange(N)).all()
+    z_a, z_p = method.embed(anchor), method.embed(positive)
+    z_n = z_p[other if mining == "random" else pairs.mine(z_a, z_p, mining)]
+    out = method.loss(anchor, positive, other)
+    torch.testing.assert_close(out["loss"], losses.triplet(z_a, z_p, z_n, 0.05))
+    assert out["active"].item() == pytest.approx(pairs.active(z_a, z_p, z_n, 0.05).item())
+    first = [min(range(N), key=lambda j: (z_a[i] - z_p[j]).norm().item()) == i for i in range(N)]
+    assert out["accuracy"].item() == pytest.approx(sum(first) / N)
+
+
+@both
+def test_pairs_and_triplets_take_their_settings(name):
+    encoder = nets.ConvNet(3, widths=(4, 8))
+    method = methods.build(name, encoder, margin=0.3, mining="hard", width=10, normalise=False)
+    assert (method.margin, method.mining, method.projector[0].out_features) == (0.3, "hard", 10)
+    x = batch(name) / 255
+    assert method.embed(x).shape == (N, 64) and method.embed(x).norm(dim=1).std() > 0.01
+    unit = make(name).embed(x).norm(dim=1)
+    torch.testing.assert_close(unit, torch.ones(N))
+    with pytest.raises(ValueError, match="unknown kind of negative 'harder'. Did you mean 'hard'"):
+        methods.build(name, encoder, mining="harder")
+
+
+@both
+def test_both_branches_are_one_network(name):
+    method, x = make(name), batch(name)
+    a, b, _ = method.eval().views(x, devices.generator(0))
+    torch.testing.assert_close(method.embed(torch.cat([a, b])), torch.cat([method.embed(a), method.embed(b)]))
 
 
 # ---- two views ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import torch
 import torchvision.transforms.functional as TF
 from hypothesis import given
 from hypothesis import strategies as st
-from ipywidgets import Button, IntSlider
+from ipywidgets import Button, FloatSlider, IntSlider
 from PIL import Image
 
 from sslkit import device as devices
@@ -24,7 +24,12 @@ from sslkit import losses, methods, nets, pretext, widgets
 
 N, SIDE = 3, 24
 WIDGET = "application/vnd.jupyter.widget-view+json"
-KINDS = {"fill_hole": methods.Inpainting, "puzzle": methods.Jigsaw, "turn": methods.Rotation}
+KINDS = {
+    "fill_hole": methods.Inpainting,
+    "puzzle": methods.Jigsaw,
+    "turn": methods.Rotation,
+    "same_or_not": methods.Siamese,
+}
 every = pytest.mark.parametrize("name", KINDS)
 
 
@@ -376,6 +381,177 @@ def test_the_network_is_asked_once_a_picture(monkeypatch):
     assert len(asked) == 2
 
 
+# ------------------------------------------------------------------------------------------------------------- triplet
+
+
+def triplet_loss(state: widgets.Plane) -> float:
+    a, p, n = (np.array(state.points[letter]) for letter in "APN")
+    return max(np.linalg.norm(a - p) - np.linalg.norm(a - n) + state.margin, 0.0)
+
+
+def slider(shown: widgets.Panel, name: str) -> FloatSlider:
+    (found,) = [s for s in parts(shown, FloatSlider) if s.description == name]
+    return found
+
+
+KIND = {"easy": "Easy:", "semi-hard": "Semi-hard:", "hard": "Hard:", "collapsed": "All three are one point"}
+
+
+@pytest.mark.parametrize("name", KIND)
+def test_a_button_of_the_plane_makes_a_triplet_of_its_name(name: str):
+    shown = widgets.triplet_plane(margin=0.8)
+    slider(shown, "P up").value = -2.0
+    button(shown, name).click()
+    state = shown.still.__self__
+    assert f"= {triplet_loss(state):.2f}. {KIND[name]}" in said(shown) and shown.error is None
+    assert slider(shown, "P up").value == (0.5 if name != "collapsed" else 0.0)
+
+
+def test_the_sliders_of_the_plane_move_their_own_point():
+    shown = widgets.triplet_plane()
+    state = shown.still.__self__
+    for i, (letter, axis) in enumerate(itertools.product("APN", (0, 1))):
+        before, picture = dict(state.points), shown.picture.value
+        slider(shown, f"{letter} {('across', 'up')[axis]}").value = to = -2 + 0.3 * i
+        changed = list(before[letter])
+        changed[axis] = to
+        assert state.points == {**before, letter: tuple(changed)} and shown.picture.value != picture
+    slider(shown, "margin α").value = 2.0
+    assert state.margin == 2.0 and f"= {triplet_loss(state):.2f}." in said(shown)
+
+
+def test_a_step_goes_against_the_gradient_and_the_sliders_follow():
+    shown = widgets.triplet_plane()
+    state = shown.still.__self__
+    button(shown, "hard").click()
+    start, before = triplet_loss(state), {k: np.array(v) for k, v in state.points.items()}
+    button(shown, "one step of gradient descent").click()
+    pull = (before["A"] - before["P"]) / np.linalg.norm(before["A"] - before["P"])
+    push = (before["N"] - before["A"]) / np.linalg.norm(before["N"] - before["A"])
+    for letter, by in {"A": -pull - push, "P": pull, "N": push}.items():
+        np.testing.assert_allclose(state.points[letter], before[letter] + 0.25 * by)
+        assert slider(shown, f"{letter} up").value == round(state.points[letter][1], 1)
+    assert triplet_loss(state) < start - 0.5
+    for _ in range(20):
+        button(shown, "one step of gradient descent").click()
+    assert triplet_loss(state) == 0 and "Easy:" in said(shown) and shown.error is None
+
+
+def test_a_slider_that_sends_back_what_it_shows_moves_nothing():
+    shown = widgets.triplet_plane()
+    state = shown.still.__self__
+    button(shown, "one step of gradient descent").click()
+    exact = dict(state.points)
+    for letter, axis in itertools.product("APN", (0, 1)):
+        control = slider(shown, f"{letter} {('across', 'up')[axis]}")
+        assert control.value != exact[letter][axis]
+        control.value += 1e-12
+    assert state.points == exact
+    slider(shown, "P up").value += 0.1
+    assert state.points != exact
+
+
+def test_three_points_in_one_stay_where_they_are():
+    state = widgets.Plane(margin=0.7)
+    state.put("collapsed")
+    before = dict(state.points)
+    state.step()
+    assert state.points == before and state.loss()[0] == pytest.approx(0.7)
+
+
+def test_points_stay_within_the_plane():
+    state = widgets.Plane()
+    state.points = {"A": (0.0, 3.0), "P": (-3.0, 3.0), "N": (0.0, 2.9)}  # A is pushed up
+    for _ in range(8):
+        state.step()
+    assert all(abs(x) <= 3 for place in state.points.values() for x in place)
+
+
+def test_the_plane_has_a_picture_a_sentence_and_names():
+    shown = widgets.triplet_plane()
+    bundle = shown._repr_mimebundle_()
+    assert bundle.keys() == {WIDGET, "image/png", "text/plain"} and "Semi-hard" in bundle["text/plain"]
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).width > 400
+    names = [control.description for control in parts(shown, Button) + parts(shown, FloatSlider)]
+    assert len(set(names)) == len(names) == 12 and "" not in names
+    with pytest.raises(ValueError, match="margin is -1; expected a distance from 0 to 3"):
+        widgets.triplet_plane(-1)
+
+
+# ------------------------------------------------------------------------------------------------------- same or not?
+
+
+def decision(n: int = 40) -> widgets.Decision:
+    return widgets.Decision(make("same_or_not").eval(), images(n) / 255)
+
+
+def test_pairs_are_views_of_one_image_or_of_two():
+    net = make("same_or_not", augment=widgets.Augment()).eval()  # views that are the images themselves
+    state = widgets.Decision(net, images(9) / 255)
+    equal = (state.first == state.second).flatten(1).all(dim=1)
+    assert torch.equal(equal, state.same) and state.same.sum() == 4
+    assert state.distance[state.same].max() < 1e-6 < 0.01 < state.distance[~state.same].min()
+    expected = (net.embed(state.first) - net.embed(state.second)).norm(dim=1)
+    torch.testing.assert_close(state.distance, expected)
+
+
+def test_the_threshold_is_the_best_until_it_is_moved():
+    shown = widgets.same_or_not(make("same_or_not"), images(40))
+    state, (slider,) = shown.still.__self__, parts(shown, FloatSlider)
+
+    def right(threshold: float) -> float:
+        return ((state.distance < threshold) == state.same).float().mean().item()
+
+    best = state.threshold
+    assert right(best) == max(right(t) for t in np.linspace(0, slider.max, 500)) > 0.5
+    assert slider.value == pytest.approx(best, abs=0.01) and slider.max > state.distance.max()
+    assert f"threshold {best:.2f}: " in said(shown) and f"Right are {right(best):.2f} of all." in said(shown)
+    slider.value = 0.0
+    assert "20 of 20 pairs of the same image are missed; 0 of 20 pairs of two images are accepted" in said(shown)
+    assert "Right are 0.50 of all" in said(shown)
+    slider.value = slider.max
+    assert "0 of 20 pairs of the same image are missed; 20 of 20 pairs of two images are accepted" in said(shown)
+    button(shown, "best threshold").click()
+    assert state.threshold == best and f"threshold {best:.2f}: " in said(shown) and shown.error is None
+
+
+def test_a_pair_is_judged_by_its_distance():
+    shown = widgets.same_or_not(make("same_or_not"), images(40))
+    state = shown.still.__self__
+    heard = set()
+    for i in range(40):
+        taken, same = bool(state.distance[i] < state.threshold), bool(state.same[i])
+        assert said(shown).startswith(f"Pair {i + 1} of 40. Distance {state.distance[i]:.2f}, ")
+        assert f"taken for {'the same image' if taken else 'two images'}. " in said(shown)
+        truth = "the same image" if same else "two images"
+        assert f"That is {'right' if taken == same else 'wrong'}: {truth}." in said(shown)
+        heard.add((taken, same))
+        button(shown, "next pair").click()
+    assert len(heard) == 4 and state.index == 0  # all four kinds of answer were among them
+    button(shown, "previous pair").click()
+    assert state.index == 39
+
+
+def test_it_goes_on_to_the_next_mistake_and_round():
+    state = decision()
+    wrong = (state.taken != state.same).nonzero().flatten().tolist()
+    assert len(wrong) > 2
+    visited = []
+    for _ in range(len(wrong) + 1):
+        state.next_mistake()
+        visited.append(state.index)
+    assert sorted(visited[:-1]) == wrong and visited[-1] == visited[0]
+    state.index, state.distance = 7, (~state.same).float()  # and none
+    state.to(0.5)
+    state.next_mistake()
+    assert state.index == 7
+
+
+def test_one_image_makes_no_pair():
+    with pytest.raises(ValueError, match="at least two"):
+        widgets.same_or_not(make("same_or_not"), images(1))
+
+
 # ------------------------------------------------------------------------------------------------- what all have alike
 
 
@@ -389,6 +565,7 @@ def test_a_picture_and_a_sentence_stand_in_for_it(name: str):
     assert picture.width > 400 and len(np.unique(np.asarray(picture))) > 20
     assert "[Run this cell to use it.]" in bundle["text/plain"]
     expected = {"fill_hole": "Squared error in the hole", "puzzle": "The network has", "turn": "Turned by 0°"}
+    expected["same_or_not"] = "taken for"
     assert expected[name] in bundle["text/plain"]
     assert shown._repr_mimebundle_()["image/png"] == bundle["image/png"]  # the same bytes at every build
 
@@ -494,7 +671,7 @@ def test_grey_and_float_images_are_taken(name: str):
 @every
 def test_every_control_has_a_name_and_can_be_reached_with_the_keyboard(name: str):
     shown = panel(name)
-    controls = parts(shown, Button) + parts(shown, IntSlider)
+    controls = parts(shown, Button) + parts(shown, IntSlider) + parts(shown, FloatSlider)
     for r in parts(shown, widgets.Raster):
         controls += r.cells
         assert all(cell.tooltip == cell.description for cell in r.cells)  # on the picture their names are not seen

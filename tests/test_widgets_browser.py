@@ -19,6 +19,7 @@ CELLS = {
     "with device.seeded(0):\n    encoder = nets.ConvNet(widths=(8, 16, 32))",
     "fill_hole": "widgets.fill_hole(methods.Inpainting(encoder), images)",
     "puzzle": "widgets.puzzle(methods.Jigsaw(encoder, permutations=12), images)",
+    "triplet_plane": "widgets.triplet_plane()",
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"
@@ -139,6 +140,25 @@ def test_a_puzzle_is_played_with_the_keyboard(browser, quick_lab, notebook):
         page.get_by_role("button", name="next puzzle", exact=True).press("Enter")
         tiles.nth(0).and_(page.locator(":enabled")).wait_for()
         page.wait_for_function("document.querySelector('p[role=status]').textContent.endsWith('(1 checked).')")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["triplet_plane"]], indirect=True)
+def test_a_triplet_is_moved_with_sliders_and_by_descent(browser, quick_lab, notebook):
+    with opened(browser, quick_lab, notebook, "triplet_plane") as page:
+        says(page, "max(1.30 − 1.80 + 1.00, 0) = 0.50. Semi-hard")
+        handles = page.locator(".widget-slider .noUi-handle")
+        assert handles.count() == 7
+        before = picture(page)
+        handles.last.focus()
+        for _ in range(6):
+            page.keyboard.press("ArrowLeft")
+        says(page, "max(1.30 − 1.80 + 0.40, 0) = 0.00. Easy")
+        assert picture(page) != before
+        page.get_by_role("button", name="hard", exact=True).click()
+        says(page, "max(1.30 − 0.71 + 0.40, 0) = 0.99. Hard")
+        page.get_by_role("button", name="one step of gradient descent", exact=True).press("Enter")
+        says(page, "max(0.92 − 1.14 + 0.40, 0) = 0.19. Semi-hard")
 
 
 @pytest.mark.full

@@ -587,6 +587,32 @@ plots.by_block({name: sweep[name]["by_block"] for name in encoders}, chance=0.1,
 # beforehand; that is why the probe looks at *val*. SimCLR's last block does not suffer, since SimCLR brings layers of its own
 # that are made to be cut off (its projector, lesson 10). Lesson 09 asks the question again: how many layers should one copy?
 #
+# ## Real photographs
+#
+# Our images are digits in the middle of a photograph. What of other pictures? The four tasks of these lessons, with their
+# recipes, on two public sets: Fashion-MNIST, grey pictures of clothes, and the photographs of CIFAR-10, saved as JPEG. Test
+# accuracy in percent with ten labels a class, one pretraining run of about a minute, ten draws of labels:
+#
+# | | Fashion-MNIST | CIFAR-10 |
+# |---|---|---|
+# | chance | 10 | 10 |
+# | pixels | 69 | 23 |
+# | random encoder | 60 | 22 |
+# | supervised from scratch | 70 | 32 |
+# | missing part | 68 | 28 |
+# | jigsaw | 66 | 27 |
+# | rotation | 67 | 28 |
+# | relative position | 65 | 26 |
+#
+# Clothes are centred and grey, and there **the pixels themselves** are as good as anything; a control that one would have
+# liked to leave out. On photographs all four tasks are ahead of pixels and of the random encoder, and behind supervised
+# training. And what separated them on digits, 68 percent against 49, is nearly gone: no task is good in itself, it suits
+# its pictures or it does not. With a network this small and a minute of training nobody can be proud of 28 percent; with all
+# labels, the nearest neighbour in rotation's embedding is right for 45 percent of the photographs, and by pixels for 36.
+#
+# To repeat it: `python -m sslkit pretrain rotation --data fashion-mnist --out runs/r.pt`, then `python -m sslkit evaluate
+# runs/r.pt --data fashion-mnist --seeds 10`. The data set is downloaded; a folder of your own pictures works as well.
+#
 # ## Try it: a task of your own
 #
 # Everything you need stands above: write a `change` of your own, build `Changed` with it, train, probe. Some to start
