@@ -2,7 +2,6 @@
 
     python notebooks/experiments/05.py                       everything, about 20 minutes on 2 cores
     python notebooks/experiments/05.py siamese mismatched    these rows only
-    python notebooks/experiments/05.py omniglot              needs the data: $SSLKIT_DATA/omniglot-py
 
 Each variant is pretrained three times; its frozen encoder is probed with ten draws of ten labels a class.
 
@@ -13,9 +12,7 @@ Each variant is pretrained three times; its frozen encoder is probed with ten dr
     "own": the same, on pairs of views as they were in training: how well the task is solved;
     "itself" (unshared): the distance of an image from itself, as a share of that of two images;
 "supervised": {"mean", "std": its own test accuracy, over three draws of ten labels a class; "verification": of its
-    features}; "pixels" and "random" have no training;
-"omniglot": {"mean", "std": of siamese, 20 ways, over the seeds; "ways": {"5", "20": {"pixels", "random", "siamese":
-    accuracy with one example a character, of characters of alphabets that were not trained on}}, "seconds"}}
+    features}; "pixels" and "random" have no training}
 """
 
 from __future__ import annotations
@@ -29,14 +26,13 @@ import resumable
 import torch
 from torch import Tensor
 
-from sslkit import data, device, evaluate, losses, methods, nets, pairs, recipes, train
+from sslkit import device, evaluate, losses, methods, nets, pairs, recipes, train
 from sslkit.augment import Augment, to_float
 from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
 STEPS = 1000
 COLOURS = ("brightness", "contrast", "saturation", "hue", "grey", "invert")
-EPISODES = 1000
 Embed = Callable[[Tensor], Tensor]
 
 
@@ -52,7 +48,7 @@ class Unshared(methods.Siamese):
         self.second.load_state_dict(self.state_dict(), strict=False)
 
     def loss(self, a: Tensor, b: Tensor, other: Tensor) -> dict[str, Tensor]:
-        return {"loss": weighted(self.embed(a), self.second.embed(b), other[:, None], self.margin)}
+        return {"loss": balanced(self.embed(a), self.second.embed(b), other, self.margin)}
 
 
 class ByClass(methods.Siamese):
@@ -75,25 +71,10 @@ class Mismatched(methods.Siamese):
         return a, b[torch.randperm(len(b), generator=generator, device=b.device)], other
 
 
-class Unbalanced(methods.Siamese):
-    """Nine different pairs for each same pair, and every pair counts the same."""
-
-    def views(self, x, generator=None):
-        a, b, _ = super().views(x, generator)
-        return a, b, torch.stack([pairs.others(len(x), generator, x.device) for _ in range(9)], dim=1)
-
-    def loss(self, a: Tensor, b: Tensor, other: Tensor) -> dict[str, Tensor]:
-        z_a, z_b = self.embed(torch.cat([a, b])).chunk(2)
-        return {"loss": weighted(z_a, z_b, other, self.margin, share=0.1)}
-
-
-def weighted(z_a: Tensor, z_b: Tensor, other: Tensor, margin: float, share: float = 0.5) -> Tensor:
-    """The contrastive loss of (i, i) and of (i, other[i]), of which the same pairs make this share."""
-    first, second = z_a.repeat_interleave(other.shape[1], dim=0), z_b[other.flatten()]
-    same = torch.ones(len(z_a), dtype=torch.bool, device=z_a.device)
-    different = torch.zeros(len(first), dtype=torch.bool, device=z_a.device)
-    near = losses.contrastive(z_a, z_b, same, margin)
-    return share * near + (1 - share) * losses.contrastive(first, second, different, margin)
+def balanced(z_a: Tensor, z_b: Tensor, other: Tensor, margin: float) -> Tensor:
+    """The contrastive loss of the pairs (i, i) and (i, other[i])."""
+    same = torch.arange(2 * len(z_a), device=z_a.device) < len(z_a)
+    return losses.contrastive(z_a.repeat(2, 1), torch.cat([z_b, z_b[other]]), same, margin)
 
 
 RECIPE = recipes.get("siamese")
@@ -103,8 +84,6 @@ VARIANTS: dict[str, tuple[type[methods.Siamese], dict]] = {
     "siamese": (methods.Siamese, {}),
     "mined": (methods.Siamese, {"mining": "semi-hard"}),
     "colours": (methods.Siamese, {"augment": RECIPE.augment.without(*COLOURS)}),  # both views keep them
-    "small-margin": (methods.Siamese, {"margin": 0.25}),
-    "unbalanced": (Unbalanced, {}),
     # three faults; a margin of 0 is the fourth, and needs no table
     "unshared": (Unshared, {}),
     "same-class": (ByClass, {}),
@@ -210,52 +189,6 @@ def accuracy(method: methods.Supervised, split: Split) -> float:
     return (logits.argmax(dim=1).cpu() == split.labels).float().mean().item()
 
 
-# ------------------------------------------------------------------------------------------------------------ Omniglot
-
-
-# A character keeps its strokes: turned a little, slanted and zoomed, and nothing else.
-STROKES = Augment(scale=(0.6, 1.0), ratio=(0.75, 1.33), rotate=15)
-
-
-def omniglot(name: str, splits: dict[str, Split]) -> dict:
-    """Train without labels on the characters of one half of the alphabets, compare characters of the other half."""
-    root = data.data_root() / "omniglot-py"
-    if not root.exists():
-        raise SystemExit(f"there is no {root}; SSLKIT_DATA says where to look. The other rows need no download.")
-    background = data.load(f"folder:{root}/images_background", "train", classes_at=0, size=32, channels=1)
-    unseen = every_part(f"folder:{root}/images_evaluation")
-    ways: dict = {}
-    seconds, found = [], []
-    for seed in resumable.SEEDS:
-        with device.seeded(seed):
-            method = methods.build("siamese", nets.ConvNet(channels=1), **BASE | {"augment": STROKES})
-            random = nets.ConvNet(channels=1).to(device.pick()).eval()
-        result = train.fit(method, background.images, config(seed))
-        seconds.append(result.seconds)
-        embeds = {"pixels": lambda x: x.flatten(1), "random": random, "siamese": method.embed}
-        for count in (5, 20):
-            for kind, embed in embeds.items():
-                found.append(one_shot(embed, *unseen, ways=count))
-                ways.setdefault(str(count), {}).setdefault(kind, []).append(found[-1])
-    at_20 = ways["20"]["siamese"]
-    means = {count: {kind: mean(values) for kind, values in kinds.items()} for count, kinds in ways.items()}
-    return {"mean": mean(at_20), "std": stdev(at_20), "ways": means, "seconds": median(seconds)}
-
-
-def every_part(name: str) -> tuple[Tensor, Tensor]:
-    """All images (N, 1, S, S) of a folder, and the class of each."""
-    parts = [data.load(name, part, classes_at=2, size=32, channels=1) for part in ("train", "val", "test")]
-    return torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts])
-
-
-def one_shot(embed: Embed, images: Tensor, classes: Tensor, ways: int) -> float:
-    def embedded(x: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return torch.cat([embed(to_float(part.to(device.pick()))).cpu() for part in x.split(500)])
-
-    return pairs.one_shot(embedded, images, classes, ways, EPISODES, device.generator(0)).mean
-
-
 def main() -> None:
     made_with = {
         "config": asdict(config()),
@@ -263,8 +196,6 @@ def main() -> None:
         "settings": {key: value for key, value in BASE.items() if key != "augment"},
     }
     rows = {"pixels": untrained, "random": untrained, "supervised": supervised, **dict.fromkeys(VARIANTS, measure)}
-    if (data.data_root() / "omniglot-py").exists():
-        rows["omniglot"] = omniglot
     resumable.run(__doc__, FILE, made_with, rows, "verification")
 
 

@@ -8,7 +8,7 @@ Each variant is pretrained three times; its frozen encoder is probed with ten dr
 06.json: {"made_with": {…}, "random" (the untrained encoder) | "mine-random" | …: what resumable.py says of a row, and
     "seconds": of pretraining; by epoch, means over the seeds: "loss", "active": the share of triplets with a loss above
     0, "found": the share of anchors whose own positive is the nearest in the batch; "distance": the mean distance of
-    two images of val, "own": of two views of one; "collapsed": in how many of the runs pairs.collapsed says so}
+    two images of val, "own": of two views of one}
 """
 
 from __future__ import annotations
@@ -21,33 +21,11 @@ import resumable
 import torch
 from torch import Tensor, nn
 
-from sslkit import device, losses, methods, nets, pairs, recipes, train
+from sslkit import device, methods, nets, recipes, train
 from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
 STEPS = 800
-
-
-class HardLater(methods.Triplet):
-    """Semi-hard negatives for the first half of the run, hard ones from then on."""
-
-    def after_step(self, progress: float) -> None:
-        self.mining = "semi-hard" if progress < 0.5 else "hard"
-
-
-class Few(methods.Triplet):
-    """A negative is chosen from 15 others in the place of 127: the batch is mined in groups of 16."""
-
-    def loss(self, anchor: Tensor, positive: Tensor, other: Tensor) -> dict[str, Tensor]:
-        z_a, z_p = self.embed(torch.cat([anchor, positive])).chunk(2)
-        groups = zip(z_a.split(16), z_p.split(16))
-        z_n = z_p[torch.cat([16 * i + pairs.mine(*group, self.mining) for i, group in enumerate(groups)])]
-        own = torch.arange(len(z_a), device=z_a.device)
-        parts = {
-            "active": pairs.active(z_a.detach(), z_p.detach(), z_n.detach(), self.margin),
-            "accuracy": (losses.distances(z_a.detach(), z_p.detach()).argmin(dim=1) == own).float().mean(),
-        }
-        return {"loss": losses.triplet(z_a, z_p, z_n, self.margin)} | parts
 
 
 VARIANTS: dict[str, dict] = {
@@ -55,9 +33,6 @@ VARIANTS: dict[str, dict] = {
     "mine-random": {"mining": "random"},
     "mine-semi-hard": {"mining": "semi-hard"},
     "mine-hard": {"mining": "hard"},
-    "mine-hard-later": {"mining": "semi-hard", "kind": HardLater},
-    "mine-semi-hard-of-15": {"mining": "semi-hard", "kind": Few},
-    "mine-random-0.2": {"mining": "random", "margin": 0.2},
     "many": {"kind": methods.SimCLR},  # all negatives of the batch at once
 }
 
@@ -76,13 +51,13 @@ def config(seed: int = 0) -> train.TrainConfig:
 
 
 @torch.inference_mode()
-def distances(method: methods.Triplet, images: Tensor) -> tuple[float, float, bool]:
-    """Mean distance of two images, of two views of one image, and whether the embedding has collapsed."""
+def distances(method: methods.Triplet, images: Tensor) -> tuple[float, float]:
+    """Mean distance of two images, and of two views of one image."""
     where = next(method.parameters()).device
     generator = device.generator(0, where)
     a, b = (method.embed(method.augment(images.to(where), generator)) for _ in range(2))
     own = torch.linalg.vector_norm(a - b, dim=1).mean().item()
-    return torch.pdist(a).mean().item(), own, bool(pairs.collapsed(a, method.margin))
+    return torch.pdist(a).mean().item(), own
 
 
 def measure(name: str, splits: dict[str, Split]) -> dict:
@@ -98,8 +73,8 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
         if key in runs[0][1].history[0]:
             row[stored] = [mean(at) for at in zip(*([r[key] for r in result.history] for _, result in runs))]
     if isinstance(runs[0][0], methods.Triplet):
-        between, own, fell = zip(*(distances(method, splits["val"].images[:1000]) for method, _ in runs))
-        row |= {"distance": mean(between), "own": mean(own), "collapsed": sum(fell)}
+        between, own = zip(*(distances(method, splits["val"].images[:1000]) for method, _ in runs))
+        row |= {"distance": mean(between), "own": mean(own)}
     return row
 
 
