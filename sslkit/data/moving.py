@@ -57,9 +57,9 @@ def paths(
             p = np.where(below, low + (low - p) * keep, np.where(above, high - (p - high) * keep, p))
             p = np.clip(p, low, high)  # in case a step is longer than the box
             outside = below | above
-            hit = outside.any(axis=1, keepdims=True)
-            v = np.where(hit, np.where(outside, -v, v) * keep, v)
-            bounces[:, t] += hit[:, 0]
+            hit = np.any(outside, axis=1)
+            v = np.where(hit[:, None], np.where(outside, -v, v) * keep, v)
+            bounces[:, t] += hit
         places[:, t] = p
     return places, bounces
 
