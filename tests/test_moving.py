@@ -31,6 +31,16 @@ def test_a_bounce_mirrors_the_path_and_takes_its_share_of_the_speed():
     assert np.allclose(np.diff(place[0, 4:, 0]), -1) and np.allclose(np.diff(place[0, 4:, 1]), 0.25)
 
 
+def test_every_wall_is_like_the_others():
+    """In a mirror, and with x and y exchanged, the same things happen."""
+    start, velocity = thrown()
+    place, bounces = paths(start, velocity, 9, 5.0, 25.0, keep=0.8)
+    mirrored, again = paths(30 - start, -velocity, 9, 5.0, 25.0, keep=0.8)
+    turned, _ = paths(start[:, ::-1], velocity[:, ::-1], 9, 5.0, 25.0, keep=0.8)
+    assert np.allclose(mirrored, 30 - place) and np.allclose(turned, place[..., ::-1])
+    assert np.array_equal(again, bounces) and bounces.sum() > 100
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 999), st.floats(0, 1), st.floats(0.5, 1), st.floats(0.1, 300))
 def test_nothing_leaves_the_box_however_fast(seed, gravity, keep, fast):
