@@ -8,6 +8,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     augment     images -> images, per sample and batched, with an explicit generator
     nets        encoders and heads: parameters without a loss
     pretext     image -> (input, target made from the image itself)
+    sequence    clip -> (input, target made from the clip itself)
     losses      embeddings -> scalar; pure functions
     pairs       what is compared with what: pairs, triplets, mining, and what goes wrong with them
     methods     net + pretext or augment + loss: one short nn.Module a method

@@ -227,7 +227,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
     from sslkit.data import load
 
-    return {split: load(data, split, size=size) for split in wanted}
+    splits = {split: load(data, split, size=size) for split in wanted}
+    if any(part.images.ndim != 4 for part in splits.values()):
+        raise ValueError(f"{data} is made of clips, and this command works on images. See sslkit.sequence, in Python.")
+    return splits
 
 
 def _net_for(net: str, images) -> dict:

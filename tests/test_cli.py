@@ -221,6 +221,7 @@ def test_an_interrupt_elsewhere_ends_quietly(capsys, monkeypatch):
         (["rotation", "--data", "photodigit"], "unknown data set 'photodigit'. Did you mean 'photodigits'"),
         (["rotation", "--net", "resnet"], "unknown net 'resnet'. Did you mean 'resnet18'"),
         (["rotation", "--budget", "lessons"], "unknown budget 'lessons'. Did you mean 'lesson'"),
+        (["rotation", "--data", "movingdigits"], "movingdigits is made of clips, and this command works on images"),
         (["rotation", "--size", "20"], "size=20 was given with 'photodigits'"),
     ],
 )

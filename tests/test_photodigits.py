@@ -82,7 +82,7 @@ def test_no_handwriting_is_in_two_splits_and_none_is_left_out(splits):
 
 
 def test_a_label_is_that_of_its_handwriting(splits):
-    _, target = room._digits()
+    _, target = room.digits()
     for data in splits.values():
         assert torch.equal(data.labels, torch.from_numpy(target)[data.sources])
 
@@ -91,9 +91,9 @@ def test_no_background_pixel_is_in_two_splits(monkeypatch):
     """With photographs whose red and green spell the column, and without ink: which columns does each split show?"""
     column = torch.arange(480.0)
     photo = torch.stack([column // 2, column % 2, 0 * column])[:, None].expand(3, 320, 480) / 255
-    ink, target = room._digits()
-    monkeypatch.setattr(room, "_photographs", lambda: (photo, photo))
-    monkeypatch.setattr(room, "_digits", lambda: (0 * ink, target))
+    ink, target = room.digits()
+    monkeypatch.setattr(room, "photographs", lambda: (photo, photo))
+    monkeypatch.setattr(room, "digits", lambda: (0 * ink, target))
     columns = {}
     for split in room.SIZES:
         images = load("photodigits", split).images.int()

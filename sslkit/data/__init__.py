@@ -1,8 +1,10 @@
 """Data sets by name: `load(name, split)` gives a `Split`, uint8 images with labels. No other room reads data files.
 
 photodigits          the course's own images, built in a second from packages that are installed anyway
+movingdigits         the course's own clips: the same digits, thrown over the same photographs
 mnist … svhn         torchvision's sets, downloaded once with their checksum
 folder:PATH          anybody's images
+video:PATH           anybody's clips, with PyAV
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from sslkit import names
-from sslkit.data import folder, photodigits, public
+from sslkit.data import folder, movingdigits, photodigits, public, video
 from sslkit.data.root import data_root
 from sslkit.data.split import Split, draw_labels, fingerprint
 from sslkit.data.stream import Images, Stream
 
 __all__ = ["NAMES", "Images", "Split", "Stream", "data_root", "draw_labels", "fingerprint", "load"]
 
-NAMES = ("photodigits", *public.SETS)
+_BUILT = {"photodigits": photodigits.load, "movingdigits": movingdigits.load}
+NAMES = (*_BUILT, *public.SETS)
 
 
 def load(
@@ -28,33 +31,43 @@ def load(
     size: int | None = None,
     channels: int | None = None,
     classes_at: int = 1,
+    frames: int | None = None,
+    rate: float | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Split:
-    """Load one part of a data set: images uint8 (N, C, H, W), labels int64 (N,).
+    """Load one part of a data set: images uint8 (N, C, H, W), or clips uint8 (N, T, C, H, W); labels int64 (N,).
 
     A folder whose images do not fit in memory gives them as a `Stream`, which stands where the tensor would.
 
-    name        one of `NAMES`, or folder:PATH for a folder of images
+    name        one of `NAMES`, folder:PATH for a folder of images, or video:PATH for a clip or a folder of clips
     split       "train", "val" or "test"; stl10 also has "unlabeled"
-    root        where downloads and caches go, instead of `data_root()`; not for photodigits, which has neither
-    size, channels, classes_at      only for folder:PATH, see `sslkit.data.folder`
-    seed        of the draw of a validation part where the data set has none; photodigits is frozen and has no seed
+    root        where downloads and caches go, instead of `data_root()`; the course's own sets and video have neither
+    size, channels      only for folder:PATH and video:PATH; classes_at only for folder:PATH, see `sslkit.data.folder`
+    frames, rate        only for video:PATH: frames a window and frames a second, see `sslkit.data.video`
+    seed        of the draw of a validation part where the data set has none; the course's own sets have no seed
     progress    show a bar on stderr while something takes long
 
     Raises ValueError for a name, a split or a parameter that does not fit, and OSError for files and the network.
     """
     name, given = str(name), {"size": size, "channels": channels}
+    deep = None if classes_at == 1 else classes_at
+    if name.startswith("video:"):
+        names.pick(split, video.SPLITS, "split of video:PATH")
+        _refuse(name, "has no effect", root=root, classes_at=deep)
+        path = name.removeprefix("video:")
+        return video.load(path, split, frames=frames, rate=rate, seed=seed, progress=progress, **given)
+    _refuse(name, "belongs to video:PATH", frames=frames, rate=rate)
     if name.startswith("folder:"):
         names.pick(split, folder.SPLITS, "split of folder:PATH")
         path = name.removeprefix("folder:")
         return folder.load(path, split, root=root, classes_at=classes_at, seed=seed, progress=progress, **given)
 
-    names.pick(name, NAMES, "data set", hint="For your own images: folder:PATH.")
-    _refuse(name, "belongs to folder:PATH", **given, classes_at=None if classes_at == 1 else classes_at)
-    if name == "photodigits":
+    names.pick(name, NAMES, "data set", hint="For your own images: folder:PATH. For your own clips: video:PATH.")
+    _refuse(name, "belongs to folder:PATH", **given, classes_at=deep)
+    if name in _BUILT:
         _refuse(name, "has no effect: it is the same everywhere", root=root, seed=seed or None)
-        return photodigits.load(split)
+        return _BUILT[name](split)
     names.pick(split, public.splits(name), f"split of {name}")
     return public.load(name, split, root=root, seed=seed, progress=progress)
 

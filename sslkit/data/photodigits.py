@@ -42,7 +42,8 @@ def load(split: str = "train") -> Split:
 
 
 @functools.cache
-def _digits() -> tuple[np.ndarray, np.ndarray]:
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The ink of all handwritten digits, float32 (1797, 8, 8) in [0, 1], and which digit each is, int64 (1797,)."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -50,7 +51,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def _photographs() -> tuple[Tensor, ...]:
+def photographs() -> tuple[Tensor, ...]:
     """Both photographs at three quarters of their size, float (3, 320, 480) in [0, 1]."""
     from sklearn.datasets import load_sample_images
 
@@ -66,8 +67,8 @@ def _draws(split: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
 
     RandomState, and not the newer Generator, because its stream is guaranteed never to change.
     """
-    _, target = _digits()
-    pool = _handwritings(target)[split]
+    _, target = digits()
+    pool = handwritings(target)[split]
     n, rng = SIZES[split], np.random.RandomState(_SEED + list(SIZES).index(split))
     # Each handwriting is used equally often (to within one), in random order.
     digit = np.concatenate([rng.permutation(pool) for _ in range(-(-n // len(pool)))])[:n]
@@ -84,7 +85,7 @@ def _draws(split: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     return digit, target[digit], draws
 
 
-def _handwritings(target: np.ndarray) -> dict[str, np.ndarray]:
+def handwritings(target: np.ndarray) -> dict[str, np.ndarray]:
     """The digits of each split: disjoint, and with the same share of every class."""
     rng = np.random.RandomState(_SEED - 1)
     parts: dict[str, list[np.ndarray]] = {split: [] for split in SIZES}
@@ -101,7 +102,7 @@ def _compose(split: str, digit: np.ndarray, draws: dict[str, np.ndarray]) -> Ten
     d = {key: torch.from_numpy(value).float() for key, value in draws.items()}
 
     # The stroke: 8×8 ink, padded by one, enlarged, then placed by a random affine map.
-    ink = torch.from_numpy(_digits()[0])[torch.from_numpy(digit)][:, None]  # (N, 1, 8, 8)
+    ink = torch.from_numpy(digits()[0])[torch.from_numpy(digit)][:, None]  # (N, 1, 8, 8)
     ink = F.interpolate(F.pad(ink, (1, 1, 1, 1)), size=(40, 40), mode="bicubic", align_corners=False)
     cos, sin = d["zoom"] * d["angle"].cos(), d["zoom"] * d["angle"].sin()
     theta = torch.stack(
@@ -110,19 +111,29 @@ def _compose(split: str, digit: np.ndarray, draws: dict[str, np.ndarray]) -> Ten
     grid = F.affine_grid(theta, [n, 1, _SIDE, _SIDE], align_corners=False)
     mask = ((F.grid_sample(ink, grid, align_corners=False) - 0.25) * 2.2).clamp(0, 1)  # (N, 1, 32, 32)
 
-    # The background: a crop that lies wholly inside the split's band of one photograph.
-    photos = torch.stack(_photographs())  # (2, 3, 320, 480)
+    photo = crops(split, d["photo"], d["corner"])
+    colour = ink_colours(photo, d["contrast"], d["tint"])
+    return ((photo * (1 - mask) + colour * mask) * 255).round().to(torch.uint8)
+
+
+def crops(split: str, photo: Tensor, corner: Tensor) -> Tensor:
+    """Squares of the photographs, float (N, 3, 32, 32), each wholly inside the split's band of one of them.
+
+    Two shares in [0, 1) say which: `photo` (N,), of the row of photographs, and `corner` (N, 2), down and across.
+    """
+    photos = torch.stack(photographs())  # (2, 3, 320, 480)
     _, _, height, width = photos.shape
     left, right = (round(share * width) for share in _BANDS[split])
-    which = (d["photo"] * len(photos)).long()
-    top = (d["corner"][:, 0] * (height - _SIDE + 1)).long()
-    first = left + (d["corner"][:, 1] * (right - left - _SIDE + 1)).long()
+    which = (photo * len(photos)).long()
+    top = (corner[:, 0] * (height - _SIDE + 1)).long()
+    first = left + (corner[:, 1] * (right - left - _SIDE + 1)).long()
     span = torch.arange(_SIDE)
     rows, columns = (top[:, None] + span)[:, :, None], (first[:, None] + span)[:, None, :]
-    photo = photos[which[:, None, None], :, rows, columns].permute(0, 3, 1, 2)  # (N, 3, 32, 32)
+    return photos[which[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
 
-    # The colour: toward the far end of brightness from the crop's mean, with a tint of its own.
+
+def ink_colours(photo: Tensor, contrast: Tensor, tint: Tensor) -> Tensor:
+    """The colour of the stroke, (N, 3, 1, 1): toward the far end of brightness from the crop's mean, with a tint."""
     mean = photo.mean(dim=(1, 2, 3))
-    toward = torch.where(mean < 0.5, d["contrast"], -d["contrast"])
-    colour = ((mean + toward)[:, None] + d["tint"]).clamp(0, 1)[:, :, None, None]
-    return ((photo * (1 - mask) + colour * mask) * 255).round().to(torch.uint8)
+    toward = torch.where(mean < 0.5, contrast, -contrast)
+    return ((mean + toward)[:, None] + tint).clamp(0, 1)[:, :, None, None]

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sslkit import names
 from sslkit.data.stream import Images, Stream
 
 _PIECE = 16_000_000  # bytes that a fingerprint takes at a time
+
+
+class Target(NamedTuple):
+    """What else is known of every image: a label int64 (N,), one of the `classes`, or a measurement (N, …)."""
+
+    values: Tensor
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,9 @@ class Split:
     Shapes: `images` uint8 (N, C, H, W); `labels` int64 (N,), -1 where there is no label; `sources` int64 (N,).
     A source is the original that an image was made from: one handwritten digit stands behind several composites.
     Labels are counted in sources, and intervals are drawn over them. Without composites each image is its own source.
+
+    Of a set of clips, `images` are (N, T, C, H, W), T frames each. `targets` are what else is known of every image or
+    clip, by name; `labelled_by(name)` puts one of them in the place of the labels.
     """
 
     images: Images
@@ -32,6 +45,7 @@ class Split:
     split: str
     hash: str = ""
     skipped: tuple[str, ...] = ()  # files that could not be read, with the reason
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,15 +56,24 @@ class Split:
 
     def to(self, device: torch.device | str) -> Split:
         """The same on `device`. Images on disk stay there; the rows that are asked for will arrive on it."""
-        return replace(
-            self, images=self.images.to(device), labels=self.labels.to(device), sources=self.sources.to(device)
-        )
+        targets = {name: Target(t.values.to(device), t.classes) for name, t in self.targets.items()}
+        images, labels, sources = self.images.to(device), self.labels.to(device), self.sources.to(device)
+        return replace(self, images=images, labels=labels, sources=sources, targets=targets)
 
     def subset(self, index: Tensor) -> Split:
         """The images at `index`, in that order; those that are on disk stay there."""
         index = index.to(self.labels.device)
         images = self.images.subset(index) if isinstance(self.images, Stream) else self.images[index]
-        return replace(self, images=images, labels=self.labels[index], sources=self.sources[index])
+        targets = {name: Target(t.values[index], t.classes) for name, t in self.targets.items()}
+        return replace(self, images=images, labels=self.labels[index], sources=self.sources[index], targets=targets)
+
+    def labelled_by(self, target: str) -> Split:
+        """The same images with another of their labels, one of `targets`, so that all that takes a Split can use it."""
+        known = {name: t for name, t in self.targets.items() if t.classes}
+        if not known:
+            raise ValueError(f"{self.name}/{self.split} has no labels besides its own.")
+        values, classes = known[names.pick(target, known, f"label of {self.name}")]
+        return replace(self, labels=values, classes=classes)
 
 
 def fingerprint(*tensors: Images, progress: bool = False) -> str:
