@@ -205,7 +205,9 @@ def _labels(place: Path, files: Sequence[Path], classes: str) -> tuple[Tensor, t
 
 def _too_little(place: Path, name: str, n: int, length: int) -> str:
     what = f"class {name!r} of {place}" if name else str(place)
+    shorter = length * n // (2 * _PASSAGES)
+    offer = f", or make the passages shorter (length={shorter})" if 8 <= shorter < length else ""
     return (
         f"{what} has {n} passage{'s' * (n != 1)} of {length} tokens, too few to set val and test apart: {_PASSAGES} "
-        f"are needed at least. Add text, or make the passages shorter (length={max(8, length * n // (2 * _PASSAGES))})."
+        f"are needed at least. Add text{offer}."
     )
