@@ -70,7 +70,7 @@ def test_prose_is_kept_without_its_markup():
     >>> mean([1, 2, 3])
     2
 
-    .. math:: y = x
+    .. deprecated:: some other function should be called instead of this
 
     1 2 3 4 5 6 7 8 9
     """
