@@ -4,7 +4,9 @@ One idea, one room. Imports flow one way, from top to bottom:
 
     names       one name out of many, or the nearest ones
     device      devices, seeds, precision, environment variables
-    data        load(name) -> images with labels, split; the only room that touches disk or network for data
+    words       text -> words -> numbers -> windows of k words and the next; the vocabulary; drawing a word
+    ngrams      the next word by counting: unigram, bigram and longer, smoothed
+    data        load(name) -> images or passages with labels, split; the only room that touches disk or network for data
     augment     images -> images, per sample and batched, with an explicit generator
     nets        encoders and heads: parameters without a loss
     pretext     image -> (input, target made from the image itself)

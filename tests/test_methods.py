@@ -9,8 +9,9 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from sslkit import device as devices
-from sslkit import losses, methods, nets, pairs, pretext
+from sslkit import losses, methods, nets, pairs, pretext, train, words
 from sslkit.augment import STRONG, Augment, constant
+from sslkit.train import TrainConfig
 
 N, K = 16, 5
 MILD = Augment(scale=(0.8, 1.0), brightness=0.2)
@@ -501,3 +502,56 @@ def test_supervised_sees_the_labels_and_the_augmented_images():
 def test_an_unknown_method_gets_the_nearest_name():
     with pytest.raises(ValueError, match="unknown method 'simcrl'. Did you mean 'simclr'"):
         methods.build("simcrl", nets.ConvNet())
+
+
+# ---- next word ---------------------------------------------------------------------------------------------------
+
+
+def next_word(vocabulary: int = 11, k: int = 3, seed: int = 0) -> methods.NextWord:
+    with devices.seeded(seed):
+        return methods.NextWord(nets.ContextNet(vocabulary, k, embedding=8, width=16))
+
+
+def counting(n: int = 256, k: int = 3, vocabulary: int = 11, seed: int = 0) -> torch.Tensor:
+    """Windows of rows that count on in steps of 1 or 2: the next word is sure from two words, and not from one."""
+    g = torch.Generator().manual_seed(seed)
+    start, step = torch.randint(0, vocabulary, (n, 1), generator=g), torch.randint(1, 3, (n, 1), generator=g)
+    return (start + step * torch.arange(k + 1)) % vocabulary
+
+
+def test_the_next_word_is_asked_of_those_before_it(device):
+    method, x = next_word().to(device), counting().to(device)
+    inputs, target = method.views(x, None)
+    assert torch.equal(torch.cat([inputs, target[:, None]], dim=1), x) and inputs.shape == (256, 3)
+    log_p = method.log_probabilities(inputs)
+    assert log_p.shape == (256, 11) and torch.allclose(log_p.exp().sum(dim=1), torch.ones(256, device=device))
+    out = method(x)
+    assert out["loss"].item() == pytest.approx(-log_p.gather(1, target[:, None]).mean().item(), abs=1e-6)
+    assert out["accuracy"].item() == (log_p.argmax(dim=1) == target).float().mean().item()
+    assert out["loss"].item() == pytest.approx(math.log(11), rel=0.1)
+
+
+def test_the_next_word_is_learned_from_the_order_of_those_before_it():
+    method = next_word()
+    config = TrainConfig(epochs=60, batch_size=64, lr=1e-2, progress=False)
+    train.fit(method, counting(), config, device="cpu")
+    new = counting(seed=1)
+    assert method(new)["accuracy"] > 0.95
+    backwards = torch.cat([new[:, :-1].flip(1), new[:, -1:]], dim=1)
+    assert method(backwards)["accuracy"] < 0.6  # the same words in another order
+
+
+def test_the_next_word_trains_under_autocast_and_never_waits():
+    method, x = next_word(), counting()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = method(x)["loss"]
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        next_word()(mode.from_tensor(x))["loss"].backward()
+
+
+def test_a_trained_method_writes_on():
+    method, vocabulary = next_word(), words.Vocabulary(("<unk>", "<s>", *"abcdefghi"))
+    train.fit(method, counting(), TrainConfig(epochs=60, batch_size=64, lr=1e-2, progress=False), device="cpu")
+    assert words.write(method.log_probabilities, vocabulary, 3, "a b c", 4, temperature=0) == "a b c d e f g"
+    assert words.write(method.log_probabilities, vocabulary, 3, "a c e", 2, temperature=0) == "a c e g i"

@@ -217,3 +217,20 @@ def test_pooled():
     cells = nets.pooled(x, side=2).view(2, 3, 2, 2)
     torch.testing.assert_close(cells[0, 1, 1, 0], x[0, 1, 4:, :4].mean())
     assert nets.pooled(images(2, 3, 2), side=4).shape == (2, 12)  # no more cells than pixels
+
+
+def test_the_context_net_is_a_hidden_layer_over_embeddings_side_by_side(device):
+    net = nets.ContextNet(vocabulary=7, k=3, embedding=4, width=5).to(device)
+    x = torch.tensor([[0, 6, 2], [2, 6, 0]], device=device)
+    table, hidden = net.embed.weight, net.hidden
+    expected = [torch.tanh(hidden(torch.cat([table[i] for i in row]))) for row in x.tolist()]
+    assert torch.allclose(net(x), torch.stack(expected), atol=1e-6)
+    assert net(x).shape == (2, net.dim) and not torch.allclose(net(x)[0], net(x)[1])  # the order counts
+
+
+@pytest.mark.parametrize(
+    "x", [torch.zeros(2, 4, dtype=torch.int64), torch.zeros(3, dtype=torch.int64), torch.zeros(2, 3)]
+)
+def test_windows_of_another_length_are_refused(x):
+    with pytest.raises(ValueError, match="with k = 3; it got torch.(int64|float32).*windows"):
+        nets.ContextNet(7, k=3)(x)

@@ -1,9 +1,9 @@
-"""One split of a data set, the draw of a few labels from it, and the draw of a part to hold out."""
+"""One split of a data set, images or passages; the draw of a few labels from it; the draw of a part to hold out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -76,6 +76,46 @@ class Split:
         return replace(self, labels=values, classes=classes)
 
 
+@dataclass(frozen=True)
+class Passages:
+    """Pieces of text with their labels: what `Split` is for images.
+
+    `texts` are N strings; `labels` int64 (N,), -1 where there is no label; `sources` int64 (N,). A source is where a
+    passage was cut from, and whole sources belong to one split.
+    """
+
+    texts: tuple[str, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+    sources: Tensor
+    name: str
+    split: str
+    hash: str = ""
+    skipped: tuple[str, ...] = ()  # files that were left out, with the reason
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def labelled(self) -> bool:
+        return len(self.classes) > 0
+
+    def subset(self, index: Tensor) -> Passages:
+        """The passages at `index`, in that order."""
+        texts = tuple(self.texts[i] for i in index.tolist())
+        return replace(self, texts=texts, labels=self.labels[index], sources=self.sources[index])
+
+
+def text_fingerprint(texts: Sequence[str], labels: Tensor) -> str:
+    """Twelve hex digits of SHA-256 over texts and labels, in order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)  # with its length, or "ab", "c" would be "a", "bc"
+    digest.update(labels.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
 def fingerprint(*tensors: Images, progress: bool = False) -> str:
     """Twelve hex digits of SHA-256 over the bytes of the tensors, in order; a piece at a time, as some are on disk."""
     digest = hashlib.sha256()
@@ -89,11 +129,12 @@ def fingerprint(*tensors: Images, progress: bool = False) -> str:
     return digest.hexdigest()[:12]
 
 
-def draw_labels(split: Split, per_class: int, seed: int) -> Tensor:
+def draw_labels(split: Split | Passages, per_class: int, seed: int) -> Tensor:
     """Indices (per_class · K,) of a random draw of labelled images: `per_class` different sources of each class.
 
     One image a source, so that "ten labels a class" means ten distinct originals and not ten copies of one.
-    The same seed gives the same draw on every device. Raises ValueError if a class has too few sources.
+    Passages are drawn likewise. The same seed gives the same draw on every device.
+    Raises ValueError if a class has too few sources.
     """
     if per_class < 1:
         raise ValueError(f"per_class is {per_class}: at least 1 label a class is needed.")

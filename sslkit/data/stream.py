@@ -206,6 +206,15 @@ def known(path: Path) -> dict | None:
     return facts if whole and len(facts["shape"]) == 3 else None
 
 
+def load(path: Path) -> dict | None:
+    """The facts that `save` has written, or None if they are absent or broken."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
 def save(path: Path, facts: dict) -> None:
     """Write the facts in one step: another process sees the old ones or the new ones, never half of them."""
     half = path.with_suffix(f".{os.getpid()}.tmp")
