@@ -259,6 +259,15 @@ def test_evaluate_says_what_is_wrong_with_a_file(toys, capsys, tmp_path):
     assert code == 2 and "text.pt cannot be loaded" in err
 
 
+def test_a_package_that_is_missing_is_named(capsys, monkeypatch):
+    def without(name, split, **_):
+        raise ModuleNotFoundError("video:PATH needs PyAV, which is not installed")
+
+    monkeypatch.setattr(data, "load", without)
+    code, _, err = run(capsys, "pretrain", "rotation", "--data", "video:films")
+    assert code == 2 and err.strip() == "error: video:PATH needs PyAV, which is not installed"
+
+
 def test_evaluate_needs_classes(file, capsys, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, split, **_: replace(toy(name, split), classes=()))
     code, _, err = run(capsys, "evaluate", file, "--device", "cpu")
