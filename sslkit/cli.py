@@ -1,4 +1,7 @@
-"""python -m sslkit doctor | pretrain | evaluate | scoreboard | bench | lab. --json ends with one line of JSON."""
+"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | lab
+
+--json ends the output with one line of JSON.
+"""
 
 from __future__ import annotations
 
@@ -113,12 +116,8 @@ def evaluate(
     from sslkit import evaluate as room
 
     encoder = checkpoint.load_encoder(file).to(devices.pick(device))
-    splits = _splits(data, ("train", "val", "test"), size)
+    splits = _labelled(data, ("train", "val", "test"), size)
     known, test = splits["train"], splits["test"]
-    if len(known.classes) < 2:
-        raise ValueError(
-            f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
-        )
 
     def vote(extract) -> float:
         """kNN among all labelled training images, by the last block."""
@@ -144,6 +143,63 @@ def evaluate(
         }
     report["seconds"] = time.perf_counter() - start
     print(_table(report))
+    if as_json:
+        print(json.dumps(report))
+    return 0
+
+
+def transfer(
+    file: tyro.conf.Positional[Path],
+    data: str = "photodigits",
+    per_class: tuple[int, ...] = (10,),
+    layers: int | None = None,
+    freeze: bool = False,
+    gradual: bool = False,
+    seeds: int = 3,
+    controls: bool = True,
+    size: int | None = None,
+    device: str = "auto",
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Copy a checkpoint's first layers into a new network, and train it on few labels.
+
+    Args:
+        file: a checkpoint written by pretrain
+        data: the labelled data set to train on
+        per_class: labels a class; several give the curve
+        layers: how many layers to copy; by default all
+        freeze: keep the copied layers as they are
+        gradual: freeze them for half of the steps, then let them learn at a tenth of the rate
+        seeds: how many draws of the labels
+        controls: also train with nothing copied
+        size: resize the images of a folder to this many pixels
+        device: auto, cpu, cuda or mps
+        as_json: end with one line of JSON
+    """
+    from sslkit import checkpoint
+    from sslkit import transfer as room
+
+    if freeze and gradual:
+        raise ValueError("--freeze and --gradual exclude each other: frozen for good, or for the first half only.")
+    encoder = checkpoint.load_encoder(file)
+    splits = _labelled(data, ("train", "test"), size)
+    mode = "frozen" if freeze else "gradual" if gradual else "fine-tuned"
+
+    def curve(copied: int | None, mode: str) -> dict:
+        scores = room.label_efficiency(encoder, splits, per_class, seeds, copied, mode, device=device)
+        return {str(count): score.json() for count, score in scores.items()}
+
+    start = time.perf_counter()
+    built = room.build(encoder, len(splits["train"].classes), layers, mode)
+    print(room.render(room.table(built)))
+    report: dict = {"file": str(file), "data": data, "data_hash": splits["test"].hash, "draws": seeds}
+    report |= {"layers": built.copied, "mode": mode, "transfer": curve(built.copied, mode)}
+    if controls:
+        report["supervised"] = curve(0, "fine-tuned")
+    report["seconds"] = time.perf_counter() - start
+    rows = {f"{built.copied} layers copied, {mode}": report["transfer"]}
+    rows |= {"nothing copied": report["supervised"]} if controls else {}
+    print(f"\ntrained on {data}, {seeds} draws of labels, test accuracy\n{_curves(rows)}")
     if as_json:
         print(json.dumps(report))
     return 0
@@ -202,6 +258,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": doctor,
     "pretrain": pretrain,
     "evaluate": evaluate,
+    "transfer": transfer,
     "scoreboard": scoreboard,
     "bench": bench,
 }
@@ -233,6 +290,15 @@ def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
     return splits
 
 
+def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
+    splits = _splits(data, wanted, size)
+    if len(splits["train"].classes) < 2:
+        raise ValueError(
+            f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
+        )
+    return splits
+
+
 def _net_for(net: str, images) -> dict:
     """ResNet-18 has a stem for small images, and another for those above 64 px."""
     return {"small_images": max(images.shape[2:]) <= 64} if net == "resnet18" else {}
@@ -243,18 +309,26 @@ def _table(report: dict) -> str:
     controls = report.get("controls", {})
     lines = {"this encoder": report["probe"]}
     lines |= {name: controls[key] for name, key in _CONTROL_LINES if key in controls}
-    counts = list(report["probe"])
-    width = max(map(len, lines)) + 2
-    text = [f"linear probe on {report['data']}, {report['draws']} draws of labels, test accuracy"]
-    text.append(" " * width + "".join(f"{c + ' a class':>16}" for c in counts))
-    for name, scores in lines.items():
-        text.append(f"{name:<{width}}" + "".join(f"{scores[c]['mean']:>8.3f} ± {scores[c]['std']:.3f}" for c in counts))
+    text = [f"linear probe on {report['data']}, {report['draws']} draws of labels, test accuracy", _curves(lines)]
     if controls:
-        text.append(f"{'chance':<{width}}" + f"{controls['chance']:>8.3f}")
+        text.append(f"{'chance':<{_width(lines)}}" + f"{controls['chance']:>8.3f}")
     text.append(
         f"kNN on all training labels: {report['knn']:.3f}" + (f" (pixels {controls['pixels']:.3f})" if controls else "")
     )
     return "\n".join(text)
+
+
+def _curves(lines: dict[str, dict]) -> str:
+    """Named curves as text: one line each, one column a number of labels."""
+    counts, width = list(next(iter(lines.values()))), _width(lines)
+    text = [" " * width + "".join(f"{c + ' a class':>16}" for c in counts)]
+    for name, scores in lines.items():
+        text.append(f"{name:<{width}}" + "".join(f"{scores[c]['mean']:>8.3f} ± {scores[c]['std']:.3f}" for c in counts))
+    return "\n".join(text)
+
+
+def _width(lines: dict[str, dict]) -> int:
+    return max(map(len, lines)) + 2
 
 
 _CONTROL_LINES = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -306,11 +307,11 @@ def supervised(
     test = splits["test"]
     scores = {}
     for count in per_class:
-        correct = [
-            _correct(train_supervised(net, splits["train"], count, seed, augment, config, device), test)
+        right = [
+            correct(train_supervised(net, splits["train"], count, seed, augment, config, device), test)
             for seed in range(draws)
         ]
-        scores[count] = Score(np.stack(correct), test.sources.cpu().numpy())
+        scores[count] = Score(np.stack(right), test.sources.cpu().numpy())
     return scores
 
 
@@ -324,17 +325,32 @@ def train_supervised(
     device: torch.device | str = "auto",
 ) -> methods.Supervised:
     """Train encoder and classifier from scratch on one draw of labels; returns the `Supervised` method."""
-    index = draw_labels(known, per_class, seed)
-    index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
     with devices.seeded(seed):
         method = methods.Supervised(nets.build(net), len(known.classes), augment)
-    config = replace(config, seed=seed)
-    train.fit(method, (known.images[index], known.labels[index]), config, device=device)
+    return train_on_labels(method, known, per_class, seed, config, device)
+
+
+Classifier = TypeVar("Classifier", bound=methods.Supervised)
+
+
+def train_on_labels(
+    method: Classifier,
+    known: Split,
+    per_class: int,
+    seed: int,
+    config: train.TrainConfig = SUPERVISED,
+    device: torch.device | str = "auto",
+) -> Classifier:
+    """Train a classifier, in place, on one draw of labels, `per_class` of each; returns it."""
+    index = draw_labels(known, per_class, seed)
+    index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
+    train.fit(method, (known.images[index], known.labels[index]), replace(config, seed=seed), device=device)
     return method
 
 
 @torch.inference_mode()
-def _correct(method: methods.Supervised, test: Split) -> np.ndarray:
+def correct(method: methods.Supervised, test: Split) -> np.ndarray:
+    """Which test images a classifier gets right: bool (M,)."""
     device = next(method.parameters()).device
     logits = torch.cat([method.head(method.encoder(to_float(x.to(device)))) for x in test.images.split(512)])
     return (logits.argmax(dim=1).cpu() == test.labels.cpu()).numpy()

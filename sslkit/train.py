@@ -126,7 +126,7 @@ def fit(
             steps = min(per_epoch, total - result.steps)
             for batch in itertools.islice(batches, steps):
                 for group in optimizer.param_groups:
-                    group["lr"] = config.lr * cosine(result.steps, total, config.warmup)
+                    group["lr"] = config.lr * group["rate"] * cosine(result.steps, total, config.warmup)
                 with devices.autocast(device, dtype):
                     out = method(batch[0] if single else batch, views)
                 optimizer.zero_grad(set_to_none=True)
@@ -226,18 +226,23 @@ def _ignore_interrupts(worker: int) -> None:
 
 
 def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only."""
+    """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only.
+
+    A method that has `rates()`, {parameter: share of the learning rate}, has those parameters learn more slowly.
+    """
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(
             f"{type(method).__name__} has nothing to train: every parameter is frozen. Unfreeze some layers."
         )
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    rates: dict[Tensor, float] = getattr(method, "rates", dict)()
+    groups: dict[tuple[bool, float], dict] = {}
+    for p in parameters:
+        decays, rate = p.ndim > 1, rates.get(p, 1.0)
+        fresh = {"params": [], "weight_decay": config.weight_decay if decays else 0.0, "rate": rate}
+        groups.setdefault((decays, rate), fresh)["params"].append(p)
     fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, fused=fused)
+    return torch.optim.AdamW(list(groups.values()), lr=config.lr, fused=fused)
 
 
 def cosine(step: int, total: int, warmup: float) -> float:

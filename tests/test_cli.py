@@ -259,6 +259,32 @@ def test_evaluate_says_what_is_wrong_with_a_file(toys, capsys, tmp_path):
     assert code == 2 and "text.pt cannot be loaded" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "mode", "rate"),
+    [(["--freeze"], "frozen", "0"), ([], "fine-tuned", "1"), (["--gradual"], "gradual", "0")],
+)
+def test_transfer_copies_and_trains_beside_a_network_that_copied_nothing(file, capsys, arguments, mode, rate):
+    given = ["--layers", 3, "--per-class", 10, "--seeds", 2, "--device", "cpu", "--json", *arguments]
+    code, out, _ = run(capsys, "transfer", file, *given)
+    report = last(out)
+    assert code == 0 and (report["layers"], report["mode"], report["draws"]) == (3, mode, 2)
+    assert report["transfer"]["10"]["runs"] == report["supervised"]["10"]["runs"] == 2
+    assert 0.3 < report["transfer"]["10"]["mean"] <= 1
+    lines = [line.split() for line in out.splitlines()]
+    blocks = [line for line in lines if line[:1] == ["block"]]
+    assert [line[3] for line in blocks] == ["yes"] * 3 + ["no"] and [line[5] for line in blocks] == [rate] * 3 + ["1"]
+    assert f"3 layers copied, {mode}" in out and "nothing copied" in out
+    code, out, _ = run(capsys, "transfer", file, *given[: -1 - len(arguments)], "--no-controls", *arguments)
+    assert code == 0 and "nothing copied" not in out
+
+
+def test_transfer_says_what_is_wrong(file, capsys):
+    code, _, err = run(capsys, "transfer", file, "--layers", 9, "--device", "cpu")
+    assert code == 2 and "9 layers were to be copied; these encoders have 0 to 4" in err
+    code, _, err = run(capsys, "transfer", file, "--freeze", "--gradual")
+    assert code == 2 and "exclude each other" in err
+
+
 def test_a_package_that_is_missing_is_named(capsys, monkeypatch):
     def without(name, split, **_):
         raise ModuleNotFoundError("video:PATH needs PyAV, which is not installed")

@@ -531,7 +531,7 @@ def test_the_supervised_control_is_scored_in_eval_mode():
     method = evaluate.train_supervised(NET, toys()["train"], 2, 0, Augment(), SHORT, "cpu")
     before = {key: value.clone() for key, value in method.state_dict().items()}
     test = toy("test", n=600, seed=2, noise=250)  # more than one batch
-    correct = evaluate._correct(method, test)
+    correct = evaluate.correct(method, test)
     assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
     logits = method.eval().head(method.encoder(test.images / 255))
     assert correct.tolist() == (logits.argmax(1) == test.labels).tolist()

@@ -571,9 +571,9 @@ for name in names:
 # verification is not a better representation; lesson 02 said the same of a filled hole.
 #
 # **A question can be made harder.** *mined* differs in one thing only: a different pair is a pair that looks alike to
-# the network. Its loss is higher, and its probe has @mined.mean@.
+# the network. Its loss is higher, and its probe has 0.75<!-- ex:05:mined.mean -->.
 #
-# **The best bar is the worthless one.** *same-class* reaches @same-class.mean@. But 12,000 labels stand in its pairs,
+# **The best bar is the worthless one.** *same-class* reaches 0.86<!-- ex:05:same-class.mean -->. But 12,000 labels stand in its pairs,
 # and a probe with ten labels a class on top of them is no result with ten labels. It would have been a wonderful
 # headline.
 #
