@@ -372,7 +372,7 @@ def test_right_and_wrong_are_told_at_quarter_turns_only():
 def test_the_network_is_asked_once_a_picture(monkeypatch):
     asked = []
     positions = widgets.positions
-    monkeypatch.setattr(widgets, "positions", lambda *a: (asked.append(1), positions(*a))[1])
+    monkeypatch.setattr(widgets.rotation, "positions", lambda *a: (asked.append(1), positions(*a))[1])
     shown = panel("turn")
     for angle in (10, 20, 30):
         parts(shown, IntSlider)[0].value = angle

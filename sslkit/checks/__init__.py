@@ -1,0 +1,42 @@
+"""A reader's function -> pass, or the reason why not.
+
+Each `check_…(answer)` tries the function on small inputs, prints one line, and returns whether it is right. A stub that
+still returns `...` is "not written yet". With SSLKIT_STRICT=1 (solutions, grading) what is not right raises instead.
+"""
+
+from __future__ import annotations
+
+from sslkit.checks.answer import NotWritten, Wrong, check, predicted
+from sslkit.checks.jigsaw import check_cut, check_farthest, check_inverse
+from sslkit.checks.labels import check_assign, check_chance, check_draw, check_four_turns, check_nearest
+from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
+from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
+from sslkit.checks.siamese import check_balanced, check_contrastive, check_threshold
+from sslkit.checks.triplet import check_hardness, check_semi_hard, check_triplet
+
+__all__ = [
+    "NotWritten",
+    "Wrong",
+    "check",
+    "predicted",
+    "check_assign",
+    "check_chance",
+    "check_draw",
+    "check_four_turns",
+    "check_nearest",
+    "check_leaks",
+    "check_masked_mse",
+    "check_scatter",
+    "check_cut",
+    "check_farthest",
+    "check_inverse",
+    "check_knows_nothing",
+    "check_neighbour",
+    "check_turn",
+    "check_balanced",
+    "check_contrastive",
+    "check_threshold",
+    "check_hardness",
+    "check_semi_hard",
+    "check_triplet",
+]

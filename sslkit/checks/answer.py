@@ -1,0 +1,77 @@
+"""What all checks have alike: run an answer, and say why it is not right."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sslkit import device as devices
+
+
+class Wrong(Exception):
+    """Why an answer is not right, in words for the person who wrote it."""
+
+
+class NotWritten(Exception):
+    pass
+
+
+def check(body: Callable[[Callable], None]) -> Callable[[Callable], bool]:
+    """Make a check of a function that raises `Wrong` with the reason."""
+
+    @functools.wraps(body)
+    def run(answer: Callable) -> bool:
+        name = body.__name__.removeprefix("check_")
+        try:
+            body(answer)
+        except NotWritten:
+            message = f"… {name}: not written yet. Write it above, run that cell, then this one again."
+        except Wrong as reason:
+            message = f"✗ {name}: {reason}"
+        except Exception as error:  # the reader's own error, whatever it is
+            message = f"✗ {name}: your function raised {type(error).__name__}: {error}"
+        else:
+            print(f"✓ {name}: right.")
+            return True
+        if devices.flag("SSLKIT_STRICT"):
+            raise AssertionError(message)
+        print(message)
+        return False
+
+    return run
+
+
+def predicted(guess: object, measured: float, what: str = "accuracy") -> None:
+    """Set the reader's prediction beside the measurement."""
+    if guess is ... or not isinstance(guess, int | float):
+        print(f"measured {what}: {measured:.2f} (you made no prediction: it pays to try)")
+    else:
+        print(f"you predicted {what} {guess:.2f}; measured {measured:.2f}; off by {abs(guess - measured):.2f}")
+
+
+def integers(answer: Callable, *arguments) -> list[int]:
+    got = torch.as_tensor(call(answer, *arguments))
+    if got.shape != arguments[0].shape[:1]:
+        n = len(arguments[0])
+        raise Wrong(f"{n} rows need {n} whole numbers, shape ({n},); yours has shape {tuple(got.shape)}.")
+    return [int(i) for i in got]
+
+
+def call(answer: Callable, *arguments):
+    result = answer(*(a.clone() if isinstance(a, Tensor) else a for a in arguments))
+    if result is ...:
+        raise NotWritten
+    if result is None:
+        raise Wrong("your function returned None: is there a `return`?")
+    return result
+
+
+def number(answer: Callable, *arguments) -> float:
+    result = call(answer, *arguments)
+    try:
+        return float(result)
+    except (TypeError, ValueError) as error:
+        raise Wrong(f"asked for a number; you returned {result!r}.") from error

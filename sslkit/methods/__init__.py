@@ -1,0 +1,48 @@
+"""A method joins an encoder, what is done to the images, and a loss: one short nn.Module each.
+
+`forward(x)` takes a raw uint8 batch and returns {"loss": …, parts…}. It is `loss(*views(x, generator))`, in two named
+pieces, so that what the network sees can be looked at, and a test can hand in views of its own.
+"""
+
+from __future__ import annotations
+
+from sslkit import names, nets
+from sslkit.methods.joint import SimCLR, VICReg
+from sslkit.methods.metric import Siamese, Triplet
+from sslkit.methods.supervised import Supervised
+from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
+from sslkit.methods.text import NextWord
+
+__all__ = [
+    "METHODS",
+    "Inpainting",
+    "Jigsaw",
+    "Method",
+    "NextWord",
+    "RelativePosition",
+    "Rotation",
+    "Siamese",
+    "SimCLR",
+    "Supervised",
+    "Triplet",
+    "VICReg",
+    "build",
+]
+
+METHODS = {
+    "inpainting": Inpainting,
+    "jigsaw": Jigsaw,
+    "rotation": Rotation,
+    "relative-position": RelativePosition,
+    "siamese": Siamese,
+    "triplet": Triplet,
+    "simclr": SimCLR,
+    "vicreg": VICReg,
+}
+
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised
+
+
+def build(name: str, encoder: nets.Encoder, **settings) -> Method:
+    """The method called `name` around an encoder."""
+    return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
