@@ -8,6 +8,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     ngrams      the next word by counting: unigram, bigram and longer, smoothed
     data        load(name) -> images or passages with labels, split; the only room that touches disk or network for data
     augment     images -> images, per sample and batched, with an explicit generator
+    causal      words -> a vector at every place, made from the words up to it: a small causal transformer
     nets        encoders and heads: parameters without a loss
     pretext     image -> (input, target made from the image itself)
     sequence    clip -> (input, target made from the clip itself)
@@ -18,6 +19,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     train       TrainConfig and fit: one readable loop
     recipes     what each method trains with, as measured
     evaluate    frozen encoder -> numbers: kNN, linear probe, label-efficiency curve, collapse measures, the controls
+    passages    passages -> features -> which class, from few labels; bag of words and TF-IDF, the controls
     transfer    copy an encoder's early layers, freeze them or not, and train on a few labels
     scoreboard  one row a result; the course's growing table
     checks      a reader's function -> pass, or the reason why not

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslkit import names
+from sslkit.causal import CausalTransformer
 
 
 class Normalize(nn.Module):
@@ -118,6 +119,20 @@ class ContextNet(nn.Module):
                 f"Make windows with k={self.k} and leave out their last word: windows[:, :-1]."
             )
         return F.tanh(self.hidden(self.embed(x).flatten(1)))  # (N, k, E) -> (N, k · E) -> (N, D)
+
+    def config(self) -> dict:
+        sizes = {"vocabulary": self.vocabulary, "k": self.k, "embedding": self.embedding, "width": self.dim}
+        return {"net": "context"} | sizes
+
+
+TEXT_NETS = {"context": ContextNet, "causal-transformer": CausalTransformer}  # they read numbers of words
+Reader = ContextNet | CausalTransformer
+
+
+def build_reader(config: dict) -> Reader:
+    """The network on words that `encoder.config()` describes, with fresh parameters."""
+    arguments = dict(config)
+    return TEXT_NETS[names.pick(arguments.pop("net"), TEXT_NETS, "net")](**arguments)
 
 
 class Decoder(nn.Module):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from sslkit import checkpoint, methods, names, nets, pretext
+from sslkit import checkpoint, methods, names, nets, pretext, words
 from sslkit.augment import STRONG, Augment
 from sslkit.train import TrainConfig
 
@@ -55,8 +56,51 @@ RECIPES = {
 _DIGITS = ("photodigits", "mnist", "svhn")
 
 
+@dataclass(frozen=True)
+class TextRecipe:
+    """How to learn from text: how long, how many words the vocabulary has, and the network's sizes."""
+
+    lesson: TrainConfig
+    long: TrainConfig
+    vocabulary: int = 6000
+    net: dict = field(default_factory=dict)
+
+
+TEXTS = {  # by network
+    "context": TextRecipe(
+        TrainConfig(steps=1500, batch_size=512),
+        TrainConfig(steps=3000, batch_size=512),
+        net={"k": 8, "embedding": 64, "width": 256},
+    ),
+    "causal-transformer": TextRecipe(
+        TrainConfig(steps=300, batch_size=32),
+        TrainConfig(steps=600, batch_size=32),
+        net={"k": 128, "width": 128, "depth": 2, "heads": 4},
+    ),
+}
+ON_WORDS = ("next-word",)  # the methods that learn from text; `TEXTS` holds what they train with
+
+
 def get(method: str) -> Recipe:
-    return RECIPES[names.pick(method, RECIPES, "method")]
+    hint = f"From text learns: {', '.join(ON_WORDS)}."
+    return RECIPES[names.pick(method, RECIPES, "method", hint)]
+
+
+def for_text(net: str = "context") -> TextRecipe:
+    return TEXTS[names.pick(net, TEXTS, "net for text")]
+
+
+def build_on_words(vocabulary: words.Vocabulary, net: str = "context", **sizes) -> methods.NextWord | methods.NextWords:
+    """The next word, with the sizes of its recipe, or those that are given: k, embedding, width, depth, heads."""
+    return methods.on_words(
+        nets.build_reader({"net": net, "vocabulary": len(vocabulary), **for_text(net).net, **sizes})
+    )
+
+
+def batches_of(method: methods.NextWord | methods.NextWords, texts: Iterable[str], vocabulary: words.Vocabulary):
+    """The texts as the method takes them: windows of k words and the next, or rows of up to k words."""
+    make = words.rows if isinstance(method, methods.NextWords) else words.windows
+    return make(texts, vocabulary, method.encoder.k)
 
 
 def augment_for(recipe: Recipe, data: str) -> Augment:

@@ -11,7 +11,7 @@ from sslkit.methods.joint import SimCLR, VICReg
 from sslkit.methods.metric import Siamese, Triplet
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
-from sslkit.methods.text import NextWord
+from sslkit.methods.text import NextWord, NextWords
 
 __all__ = [
     "METHODS",
@@ -19,6 +19,7 @@ __all__ = [
     "Jigsaw",
     "Method",
     "NextWord",
+    "NextWords",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -27,6 +28,7 @@ __all__ = [
     "Triplet",
     "VICReg",
     "build",
+    "on_words",
 ]
 
 METHODS = {
@@ -46,3 +48,8 @@ Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet |
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
     return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+
+
+def on_words(encoder: nets.Reader) -> NextWord | NextWords:
+    """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
+    return NextWords(encoder) if isinstance(encoder, nets.CausalTransformer) else NextWord(encoder)

@@ -1,4 +1,4 @@
-"""Words: the next one from the last k."""
+"""Words: the next one from the last k, or at every place from all before it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import losses, nets
+from sslkit.causal import CausalTransformer
 from sslkit.methods.accuracy import accuracy
+from sslkit.words import START
 
 
 class NextWord(nn.Module):
@@ -30,6 +32,40 @@ class NextWord(nn.Module):
 
     def loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         logits = self.head(self.encoder(inputs)).float()  # argmax over V is six times slower in bf16
+        return {"loss": losses.cross_entropy(logits, target), "accuracy": accuracy(logits, target)}
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return self.loss(*self.views(x, generator))
+
+
+class NextWords(nn.Module):
+    """The next word at every place of a text, each from all words before it. The loss starts near ln V.
+
+    Its batch is int64 (N, T + 1) as of words.rows: inputs and targets are the same words, moved by one. <s> is never
+    predicted. The head uses the embeddings of the words as its weights (Press, Wolf 2017, "Using the output embedding
+    to improve language models"). It writes as NextWord does.
+    """
+
+    def __init__(self, encoder: CausalTransformer):
+        super().__init__()
+        self.encoder = encoder
+        self.bias = nn.Parameter(torch.zeros(encoder.vocabulary))
+
+    def head(self, z: Tensor) -> Tensor:
+        return z @ self.encoder.embed.weight.T + self.bias
+
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return x[:, :-1], x[:, 1:]
+
+    def log_probabilities(self, inputs: Tensor) -> Tensor:
+        """Contexts int64 (N, T), <s> before the first word -> log-probabilities (N, V) of the word after the last."""
+        before = int((inputs == START).all(dim=0).int().cumprod(dim=0).sum())  # columns in front that hold <s> alone
+        z = self.encoder(inputs[:, max(before - 1, 0) :])[:, -1]
+        return self.head(z).float().log_softmax(dim=1)
+
+    def loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
+        asked = target != START
+        logits, target = self.head(self.encoder(inputs)[asked]).float(), target[asked]
         return {"loss": losses.cross_entropy(logits, target), "accuracy": accuracy(logits, target)}
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
