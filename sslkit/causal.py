@@ -5,7 +5,6 @@ Each place looks back, and none looks ahead. So one pass over a text of T words 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

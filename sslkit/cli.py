@@ -355,10 +355,9 @@ def _pretrain_on_text(
     }
     print(f"{method} on {data}: {result.steps} steps in {result.seconds:.0f} s")
     print(f"saved {path}")
-    print(
-        f"perplexity on val, V = {len(vocabulary):,}, k = {built.encoder.k}, {report['unknown']:.1%} of the words unknown: "
-        + ", ".join(f"{name} {value:.1f}" for name, value in report["perplexity"].items())
-    )
+    sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {report['unknown']:.1%} of the words unknown"
+    found = ", ".join(f"{name} {value:.1f}" for name, value in report["perplexity"].items())
+    print(f"perplexity on val ({sizes}): {found}")
     if as_json:
         print(json.dumps(report))
     return 0

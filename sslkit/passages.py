@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sslkit import methods, recipes, words
+from sslkit import methods, names, recipes, words
 from sslkit.causal import CausalTransformer
 from sslkit.data import Passages, draw_labels
 from sslkit.evaluate import Probe, Score
@@ -141,9 +141,67 @@ def states(
 
 
 def joined(*parts: Features) -> dict[str, Tensor]:
-    """Several kinds of features side by side, each centred by the train split's mean and of length 1, to count alike."""
+    """Several kinds of features side by side, each without the train split's mean and of length 1: they count alike."""
     means = [part["train"].mean(dim=0) for part in parts]
     return {
         split: torch.cat([F.normalize(part[split] - mean, dim=1) for part, mean in zip(parts, means)], dim=1)
         for split in parts[0]
     }
+
+
+# -------------------------------------------------------------------------------------------------------- few labels
+
+
+def scaled(features: Features, how: str) -> dict[str, Tensor]:
+    """Rows of one length: "length" as they are, "centred" without the train split's mean, "standardised" with each
+    coordinate divided by its standard deviation there, besides. The length is √16, so that one range of shrinkage
+    suits features of any number of coordinates."""
+    names.pick(how, SCALINGS, "scaling")
+    known = features["train"]
+    mean = known.mean(dim=0) if how != "length" else 0.0
+    std = known.std(dim=0, correction=0).clamp(min=1e-6) if how == "standardised" else 1.0
+    return {split: 4 * F.normalize((x - mean) / std, dim=1) for split, x in features.items()}
+
+
+SCALINGS = ("length", "centred", "standardised")
+
+
+def few_labels(
+    candidates: Mapping[str, Features], splits: Splits, per_class: Iterable[int] = (5, 10, 30), draws: int = 10
+) -> dict[int, Score]:
+    """Test accuracy of a linear classifier on features of passages, for each number of labels a class.
+
+    `candidates` are several kinds of features of the same encoder, by name: {"mean": {"train": (N, D), …}, …}. For each
+    number of labels: `draws` draws of labelled train passages, each from another source; the kind, its scaling and the
+    shrinkage with the highest mean accuracy on val; then the test split, once. `Score.block` counts the kinds.
+
+    Raises ValueError if the passages have no labels, or a class has too few sources.
+    """
+    known, val, test = (splits[name] for name in ("train", "val", "test"))
+    if len(known.classes) < 2:
+        raise ValueError(
+            f"{known.name} has no classes to tell apart. Use passages with labels, of two classes or more."
+        )
+    scores = {}
+    for count in per_class:
+        drawn = [draw_labels(known, count, seed) for seed in range(draws)]
+        best = (-1.0, "", "", 0.0)
+        for name, features in candidates.items():
+            for how in SCALINGS:
+                x = scaled({split: features[split] for split in ("train", "val")}, how)
+                for shrinkage in SHRINKAGE:
+                    right = [_right(x, "val", index, splits, shrinkage).mean() for index in drawn]
+                    best = max(best, (float(np.mean(right)), name, how, shrinkage))
+        _, name, how, shrinkage = best
+        x = scaled({split: candidates[name][split] for split in ("train", "test")}, how)
+        correct = np.stack([_right(x, "test", index, splits, shrinkage) for index in drawn])
+        block = list(candidates).index(name)
+        scores[count] = Score(correct, test.sources.cpu().numpy(), block, shrinkage)
+    return scores
+
+
+def _right(x: Features, split: str, labelled: Tensor, splits: Splits, shrinkage: float) -> np.ndarray:
+    """Which passages of a split a classifier gets right that was fitted on the labelled ones: bool (M,)."""
+    known = splits["train"]
+    probe = Probe(x["train"][labelled], known.labels[labelled], len(known.classes), shrinkage, standardise=False)
+    return (probe(x[split]).argmax(dim=1) == splits[split].labels).numpy()
