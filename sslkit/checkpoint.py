@@ -17,7 +17,7 @@ _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
 
 def save(
     path: str | Path,
-    method: methods.Method | methods.NextWord | methods.NextWords,
+    method: methods.Method | methods.OnWords,
     *,
     name: str,
     data: str,
@@ -117,7 +117,7 @@ def encoder_of(content: dict) -> nets.Encoder:
     return encoder.eval()
 
 
-def load_reader(path: str | Path) -> tuple[methods.NextWord | methods.NextWords, words.Vocabulary]:
+def load_reader(path: str | Path) -> tuple[methods.OnWords, words.Vocabulary]:
     """The method on words of a checkpoint, ready to predict and to write, and its vocabulary."""
     content = load(path)
     if content["net"]["net"] not in nets.TEXT_NETS or "vocabulary" not in content:

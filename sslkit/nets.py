@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslkit import names
-from sslkit.causal import CausalTransformer
+from sslkit.causal import CausalTransformer, ContextBag
 
 
 class Normalize(nn.Module):
@@ -125,8 +125,9 @@ class ContextNet(nn.Module):
         return {"net": "context"} | sizes
 
 
-TEXT_NETS = {"context": ContextNet, "causal-transformer": CausalTransformer}  # they read numbers of words
-Reader = ContextNet | CausalTransformer
+# They read numbers of words.
+TEXT_NETS = {"context": ContextNet, "context-bag": ContextBag, "causal-transformer": CausalTransformer}
+Reader = ContextNet | ContextBag | CausalTransformer
 
 
 def build_reader(config: dict) -> Reader:

@@ -64,6 +64,7 @@ class TextRecipe:
     long: TrainConfig
     vocabulary: int = 6000
     net: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
 
 
 TEXTS = {  # by network
@@ -72,9 +73,15 @@ TEXTS = {  # by network
         TrainConfig(steps=3000, batch_size=512),
         net={"k": 8, "embedding": 64, "width": 256},
     ),
+    "context-bag": TextRecipe(
+        TrainConfig(steps=600, batch_size=64, lr=5e-3),
+        TrainConfig(steps=1200, batch_size=64, lr=5e-3),
+        net={"k": 128, "width": 128},
+        settings={"places": 16},
+    ),
     "causal-transformer": TextRecipe(
-        TrainConfig(steps=300, batch_size=32),
-        TrainConfig(steps=600, batch_size=32),
+        TrainConfig(steps=800, batch_size=8, lr=4e-3),
+        TrainConfig(steps=1600, batch_size=8, lr=4e-3),
         net={"k": 128, "width": 128, "depth": 2, "heads": 4},
     ),
 }
@@ -90,14 +97,14 @@ def for_text(net: str = "context") -> TextRecipe:
     return TEXTS[names.pick(net, TEXTS, "net for text")]
 
 
-def build_on_words(vocabulary: words.Vocabulary, net: str = "context", **sizes) -> methods.NextWord | methods.NextWords:
-    """The next word, with the sizes of its recipe, or those that are given: k, embedding, width, depth, heads."""
-    return methods.on_words(
-        nets.build_reader({"net": net, "vocabulary": len(vocabulary), **for_text(net).net, **sizes})
-    )
+def build_on_words(vocabulary: words.Vocabulary, net: str = "context", **sizes) -> methods.OnWords:
+    """The next word with the settings of its recipe, and its sizes or those that are given: k, width, depth, …"""
+    recipe = for_text(net)
+    encoder = nets.build_reader({"net": net, "vocabulary": len(vocabulary), **recipe.net, **sizes})
+    return methods.on_words(encoder, **recipe.settings)
 
 
-def batches_of(method: methods.NextWord | methods.NextWords, texts: Iterable[str], vocabulary: words.Vocabulary):
+def batches_of(method: methods.OnWords, texts: Iterable[str], vocabulary: words.Vocabulary):
     """The texts as the method takes them: windows of k words and the next, or rows of up to k words."""
     make = words.rows if isinstance(method, methods.NextWords) else words.windows
     return make(texts, vocabulary, method.encoder.k)

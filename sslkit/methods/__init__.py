@@ -20,6 +20,7 @@ __all__ = [
     "Method",
     "NextWord",
     "NextWords",
+    "OnWords",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -50,6 +51,11 @@ def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
 
 
-def on_words(encoder: nets.Reader) -> NextWord | NextWords:
+OnWords = NextWord | NextWords
+
+
+def on_words(encoder: nets.Reader, **settings) -> OnWords:
     """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
-    return NextWords(encoder) if isinstance(encoder, nets.CausalTransformer) else NextWord(encoder)
+    if isinstance(encoder, nets.ContextNet):
+        return NextWord(encoder, **settings)
+    return NextWords(encoder, **{"tied": isinstance(encoder, nets.CausalTransformer)} | settings)

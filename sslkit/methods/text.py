@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import losses, nets
-from sslkit.causal import CausalTransformer
+from sslkit.causal import CausalTransformer, ContextBag
 from sslkit.methods.accuracy import accuracy
 from sslkit.words import START
 
@@ -42,20 +42,31 @@ class NextWords(nn.Module):
     """The next word at every place of a text, each from all words before it. The loss starts near ln V.
 
     Its batch is int64 (N, T + 1) as of words.rows: inputs and targets are the same words, moved by one. <s> is never
-    predicted. The head uses the embeddings of the words as its weights (Press, Wolf 2017, "Using the output embedding
-    to improve language models"). It writes as NextWord does.
+    predicted. It writes as NextWord does.
+
+    `places`, if not 0, is about how many places of each row are asked, drawn anew for every batch: neighbouring places
+    ask nearly the same, and the scores of V words are what takes time. `tied` makes the embeddings of the words the
+    weights of the head (Press, Wolf 2017, "Using the output embedding to improve language models").
     """
 
-    def __init__(self, encoder: CausalTransformer):
+    def __init__(self, encoder: ContextBag | CausalTransformer, places: int = 0, tied: bool = False):
         super().__init__()
-        self.encoder = encoder
-        self.bias = nn.Parameter(torch.zeros(encoder.vocabulary))
+        self.encoder, self.places = encoder, places
+        self.head = nn.Linear(encoder.dim, encoder.vocabulary)
+        if tied:
+            self.head.weight = encoder.embed.weight
 
-    def head(self, z: Tensor) -> Tensor:
-        return z @ self.encoder.embed.weight.T + self.bias
+    def rates(self) -> dict[Tensor, float]:
+        """The head's bias learns how frequent each word is, and has far to go: ten times as fast as the others."""
+        return {self.head.bias: 10.0}
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return x[:, :-1], x[:, 1:]
+        """Inputs and targets (N, T); a target that is not asked for is <s>."""
+        inputs, target = x[:, :-1], x[:, 1:]
+        if self.places and self.training:
+            asked = torch.rand(target.shape, generator=generator, device=x.device) < self.places / target.shape[1]
+            target = torch.where(asked, target, START)
+        return inputs, target
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
         """Contexts int64 (N, T), <s> before the first word -> log-probabilities (N, V) of the word after the last."""

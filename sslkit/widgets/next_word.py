@@ -16,7 +16,7 @@ CHOICES = 8  # words to pick from
 _NO_SPACE = frozenset(".,;:!?)]}")  # signs that stand at the word before them
 
 
-def next_word(method: methods.NextWord | methods.NextWords, vocabulary: words.Vocabulary, text: str = "") -> Panel:
+def next_word(method: methods.OnWords, vocabulary: words.Vocabulary, text: str = "") -> Panel:
     """Type a text; the likeliest next words stand below it as buttons. Press one, or let one be drawn, and go on.
 
     The slider sets the temperature: below 1 the likely words become likelier, above 1 the unlikely ones.
@@ -48,8 +48,8 @@ def next_word(method: methods.NextWord | methods.NextWords, vocabulary: words.Vo
 class Writer:
     """A text, the temperature, and what a model expects after the text's last k words."""
 
-    def __init__(self, method: methods.NextWord | methods.NextWords, vocabulary: words.Vocabulary, text: str = ""):
-        if not isinstance(method, methods.NextWord | methods.NextWords):
+    def __init__(self, method: methods.OnWords, vocabulary: words.Vocabulary, text: str = ""):
+        if not isinstance(method, methods.OnWords):
             raise TypeError(
                 f"next_word needs a method that predicts words; got {type(method).__name__}. "
                 "Train one: methods.NextWord(nets.ContextNet(len(vocabulary))), or take checkpoint.load_reader(path)."
