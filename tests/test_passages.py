@@ -1,4 +1,4 @@
-"""Features of passages: the formulas as slow loops, scikit-learn's TF-IDF; few labels on features that know or do not."""
+"""Features of passages: slow loops, scikit-learn's TF-IDF; few labels on features that know, or that do not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sslkit import methods, nets, passages, words
 from sslkit import device as devices
+from sslkit import methods, nets, passages, words
 from sslkit.data import Passages
 from sslkit.evaluate import Probe
 
