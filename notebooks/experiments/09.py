@@ -4,10 +4,11 @@
     python notebooks/experiments/09.py trace-rotation      these rows only
 
 09.json: {"made_with": {…},
-"trace-rotation" | …: a pretext at a constant rate, three seeds. By epoch, means over the seeds: "validation" (the pretext's
-    loss on val), "probe" (ten labels a class on val, five draws; an entry each `EVERY` epochs); for each seed "plateau":
-    the epoch at which the rule of `RULE` says that it has stopped; and test accuracy of three checkpoints, "before" (a
-    quarter of the way to the plateau), "at" it and "after" it (the last), each what resumable.py says of a row;
+"trace-rotation" | …: a pretext at a constant rate, three seeds. By epoch, means over the seeds: "validation" (the
+    pretext's loss on val), "probe" (ten labels a class on val, five draws; an entry each `EVERY` epochs); for each seed
+    "plateau": the epoch at which the rule of `RULE` says that it has stopped; and test accuracy of three checkpoints,
+    "before" (a quarter of the way to the plateau), "at" it and "after" it (the last), each what resumable.py says of a
+    row;
 "rotation-3-frozen" | …: the first 3 blocks of a pretrained encoder copied, and frozen (or fine-tuned, or gradual: see
     transfer.train); three pretraining seeds, four draws of ten labels a class each: what resumable.py says of a row;
 "scratch": nothing copied; the control}
@@ -33,7 +34,7 @@ EPOCHS, EVERY = 60, 4
 RULE = {"patience": 5, "min_gain": 0.01}  # stopped: for five epochs no loss on val that is lower by a hundredth
 
 
-# -------------------------------------------------------------------------------------------------- when has it stopped?
+# ----------------------------------------------------------------------------------------------- when has it stopped?
 
 
 def trace(name: str, splits: dict[str, Split]) -> dict:
@@ -90,7 +91,7 @@ def moment(stage: str, losses: list[float]) -> int:
     return {"before": max(1, at // 4), "at": at, "after": len(losses)}[stage]
 
 
-# ---------------------------------------------------------------------------------------- how many layers, freeze or not?
+# ------------------------------------------------------------------------------------- how many layers, freeze or not?
 
 
 def copied(name: str, splits: dict[str, Split]) -> dict:

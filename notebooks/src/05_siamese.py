@@ -306,8 +306,8 @@ result = train.fit(method, known.images, config)
 plots.loss_curve(result.history, chance=method.margin**2 / 8, ylabel="contrastive loss", title="same image, or not?")
 
 # %% [markdown]
-# *Figure: the training loss by epoch. It starts below the dotted line of knowing nothing and falls further, first
-# quickly, then slowly.*
+# *Figure: the training loss by epoch. It starts near the dotted line of knowing nothing and falls, first quickly, then
+# slowly.*
 
 # %%
 after = distance(method.embed, first, second)
