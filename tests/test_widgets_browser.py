@@ -179,7 +179,9 @@ def test_a_threshold_is_moved_and_mistakes_are_found_with_the_keyboard(browser, 
         page.get_by_role("button", name="next mistake", exact=True).press("Enter")
         says(page, "That is wrong: two images.")
         page.get_by_role("button", name="best threshold", exact=True).press("Enter")
-        page.wait_for_function("!document.querySelector('p[role=status]').textContent.includes(' 20 of 20 pairs of two')")
+        page.wait_for_function(
+            "!document.querySelector('p[role=status]').textContent.includes(' 20 of 20 pairs of two')"
+        )
         page.get_by_role("button", name="previous pair", exact=True).click()
 
 

@@ -27,10 +27,10 @@ def check_stopped(answer: Callable[[Sequence[float], int, float], int]) -> None:
     why = "a gain, at epoch 4, starts the waiting anew."
     _expect(answer, (again, 2, 0.01), 6, {5: why, 4: why, 3: why})
     creeps = [8.0, 7.5, 7.0, 6.6, 6.2]
+    never = "a loss that goes on falling has not stopped: give the last epoch."
+    _expect(answer, ([4.0, 3.0, 2.0, 1.0], 2, 0.01), 4, {0: never, -1: never})
     why = "compare with the best loss that counted, 8, not with the epoch before: 7 is lower than 8 by more than 10 %."
     _expect(answer, (creeps, 2, 0.1), 5, {3: why})
-    never = "a loss that falls to the end has not stopped: give the last epoch."
-    _expect(answer, ([4.0, 3.0, 2.0, 1.0], 2, 0.01), 4, {0: never, -1: never})
     _expect(answer, ([4.0, 4.0, 4.0, 2.0], 1, 0.01), 2, {4: "it has stopped at the first such epoch, for good."})
 
 
