@@ -24,9 +24,6 @@
 import copy
 import json
 
-import torch
-from torch import nn
-
 from sslkit import checks, device, evaluate, nets, plots, recipes, scoreboard, train, transfer, widgets
 from sslkit.data import load
 
@@ -128,7 +125,8 @@ for axis, name in zip(figure.subplots(1, 3), ("jigsaw", "rotation", "vicreg")):
     other.set(ylim=(0, 1))
 figure.axes[0].set_ylabel("loss")
 other.set_ylabel("probe, ten labels a class")
-figure.legend(*zip(*[(h, l) for a in (axis, other) for h, l in zip(*a.get_legend_handles_labels())]), loc="outside upper center", ncols=3, frameon=False)
+lines = [*axis.get_lines(), *other.get_lines()]
+figure.legend(lines, [line.get_label() for line in lines], loc="outside upper center", ncols=3, frameon=False)
 figure
 
 # %% [markdown]
