@@ -58,10 +58,10 @@ print(*numbers[:13])
 #
 # *8 minutes, medium.*
 #
-# Write `make_windows(numbers, k)`: `numbers` is a list of $n$ numbers; the answer is a tensor $(n, k + 1)$. In row $t$
+# Write `windows(numbers, k)`: `numbers` is a list of $n$ numbers; the answer is a tensor $(n, k + 1)$. In row $t$
 # stand the $k$ numbers before `numbers[t]`, and then `numbers[t]` itself.
 #
-# Expected: `make_windows([5, 6, 7], 2)` is `[[1, 1, 5], [1, 5, 6], [5, 6, 7]]`.
+# Expected: `windows([5, 6, 7], 2)` is `[[1, 1, 5], [1, 5, 6], [5, 6, 7]]`.
 #
 # <details><summary>Hint 1</summary>Put <code>[1] * k</code> in front of the list first. Then row t starts at place t of
 # the longer list.</details>
@@ -70,7 +70,7 @@ print(*numbers[:13])
 
 
 # %%
-def make_windows(numbers, k):
+def windows(numbers, k):
     ### BEGIN SOLUTION
     padded = [1] * k + numbers
     return torch.tensor([padded[t : t + k + 1] for t in range(len(numbers))])
@@ -79,7 +79,7 @@ def make_windows(numbers, k):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-ok = checks.check_windows(make_windows)
+ok = checks.check_windows(windows)
 
 # %% [markdown]
 # From here on we use `sslkit.words.windows`, which does the same for many texts. No window reaches into another text.

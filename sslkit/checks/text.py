@@ -90,7 +90,9 @@ def check_bigram(answer: Callable[[Tensor, int, float], Tensor]) -> None:
         "each column sums to 1, but each row should: after a word, some word has to come (dim=1, keepdim=True).": (
             more / more.sum(dim=0, keepdim=True)
         ),
-        "this is the transposed table, normalised along the wrong axis.": more.T / more.T.sum(dim=0, keepdim=True),
+        "your row i holds what stood before word i; asked for: what follows it. table[before, word], not the reverse.": (
+            more.T / more.T.sum(dim=1, keepdim=True)
+        ),
         "the whole table sums to 1: these are probabilities of pairs. Divide each row by its own sum.": more
         / more.sum(),
         "nothing was added: a pair that was never seen has probability 0, and its loss would be infinite.": plain,
