@@ -90,7 +90,7 @@ def check_bigram(answer: Callable[[Tensor, int, float], Tensor]) -> None:
         "each column sums to 1, but each row should: after a word, some word has to come (dim=1, keepdim=True).": (
             more / more.sum(dim=0, keepdim=True)
         ),
-        "your row i holds what stood before word i; asked for: what follows it. table[before, word], not the reverse.": (
+        "your row i holds what stood before word i; asked for: what follows it. So table[before, word].": (
             more.T / more.T.sum(dim=1, keepdim=True)
         ),
         "the whole table sums to 1: these are probabilities of pairs. Divide each row by its own sum.": more
