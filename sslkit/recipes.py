@@ -69,8 +69,8 @@ class TextRecipe:
 
 TEXTS = {  # by network
     "context": TextRecipe(
-        TrainConfig(steps=1500, batch_size=512),
-        TrainConfig(steps=3000, batch_size=512),
+        TrainConfig(steps=2000, batch_size=512),
+        TrainConfig(steps=4000, batch_size=512),
         net={"k": 8, "embedding": 64, "width": 256},
     ),
     "context-bag": TextRecipe(
@@ -80,8 +80,8 @@ TEXTS = {  # by network
         settings={"places": 16},
     ),
     "causal-transformer": TextRecipe(
-        TrainConfig(steps=800, batch_size=8, lr=4e-3),
-        TrainConfig(steps=1600, batch_size=8, lr=4e-3),
+        TrainConfig(steps=900, batch_size=8, lr=2e-3),
+        TrainConfig(steps=1800, batch_size=8, lr=2e-3),
         net={"k": 128, "width": 128, "depth": 2, "heads": 4},
     ),
 }
