@@ -91,6 +91,19 @@ def without_common(features: Features, directions: int = 1) -> dict[str, Tensor]
 
 
 @torch.inference_mode()
+def log_prob(method: methods.NextWord, windows: Tensor, batch_size: int = 2048) -> Tensor:
+    """The log-probability of the last word of each window, in nats: (N, k + 1) -> (N,). As n-grams have it."""
+    device, mode = next(method.parameters()).device, method.training
+    method.eval()
+    found = []
+    for x in windows.split(batch_size):
+        inputs, target = method.views(x.to(device))
+        found.append(method.log_probabilities(inputs).gather(1, target[:, None])[:, 0].cpu())
+    method.train(mode)
+    return torch.cat(found)
+
+
+@torch.inference_mode()
 def surprise(
     method: methods.OnWords,
     texts: Iterable[str],

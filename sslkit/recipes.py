@@ -69,9 +69,9 @@ class TextRecipe:
 
 TEXTS = {  # by network
     "context": TextRecipe(
-        TrainConfig(steps=2000, batch_size=512),
-        TrainConfig(steps=4000, batch_size=512),
-        net={"k": 8, "embedding": 64, "width": 256},
+        TrainConfig(steps=6000, batch_size=128),
+        TrainConfig(steps=12000, batch_size=128),
+        net={"k": 8, "embedding": 128, "width": 128},
     ),
     "context-bag": TextRecipe(
         TrainConfig(steps=600, batch_size=64, lr=5e-3),

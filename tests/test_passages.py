@@ -144,6 +144,16 @@ def test_surprise_is_the_mean_over_all_words(kind):
         passages.surprise(method, [""], VOCABULARY)
 
 
+def test_log_probabilities_are_those_of_each_window():
+    method = small("context")
+    windows = words.windows(TEXTS, VOCABULARY, 3)
+    with torch.no_grad():
+        slow = [method.log_probabilities(row[None, :-1])[0, row[-1]].item() for row in windows]
+    for size in (1, 7, 2048):
+        assert passages.log_prob(method, windows, size).tolist() == pytest.approx(slow, abs=1e-5)
+    assert -sum(slow) / len(slow) == pytest.approx(passages.surprise(method, TEXTS, VOCABULARY), abs=1e-5)
+
+
 def test_states_are_means_over_the_places_of_a_text_in_pieces_or_whole():
     encoder = small("causal").encoder
     found = passages.states(encoder, TEXTS, VOCABULARY, batch_size=2)

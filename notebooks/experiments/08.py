@@ -3,14 +3,15 @@
 python notebooks/experiments/08.py                what is missing; notebooks/experiments/08.json
 python notebooks/experiments/08.py k-8 context    these
 
-Rows of perplexity: "mean" and "std" are nats on val over the seeds, "test" the mean on test; "seconds" of training,
-median over the seeds, with "threads"; "parameters". Rows of transfer: "by_labels" has, for each number of labels a
+Rows of perplexity: "mean" and "std" are nats on val over the seeds, "test" the mean on test; "below": how much less than
+counting; "seconds" of training, median over the seeds, with "threads"; "parameters". Rows of transfer: "by_labels" has, for each number of labels a
 class, what resumable.py says of a row.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, median, pstdev
@@ -25,7 +26,7 @@ from sslkit.data import Passages, load_text
 FILE = Path(__file__).with_suffix(".json")
 LABELS, DRAWS = (5, 10, 30), 10
 V = recipes.for_text().vocabulary
-SWEEP = train.TrainConfig(steps=600, batch_size=512, progress=False)  # the same for every k
+SWEEP = train.TrainConfig(steps=1500, batch_size=128, progress=False)  # the same for every k
 CONTEXTS = (1, 2, 4, 8, 16)
 TAUGHT = ("context", "context-bag", "causal-transformer")  # with their recipes
 
@@ -78,6 +79,21 @@ def surprise(runs: list[tuple[methods.OnWords, train.Result]], splits: Splits) -
     }
 
 
+def mixed(runs: list[tuple[methods.OnWords, train.Result]], splits: Splits) -> dict:
+    """Half the network's probabilities, half the best trigram's: Bengio et al. 2003, Sec. 4.1."""
+    cut = {s: words.windows(part.texts, vocabulary(), runs[0][0].encoder.k) for s, part in splits.items()}
+    trigram, _ = ngrams.smoothed(cut["train"], cut["val"], V, orders=(3,))["trigram"]
+    row = {}
+    for split in ("val", "test"):
+        counts = trigram.log_prob(cut[split])
+        both = [torch.logaddexp(passages.log_prob(method, cut[split]), counts) - LN_2 for method, _ in runs]
+        row[split] = [-p.mean().item() for p in both]
+    return {"mixed": {"mean": mean(row["val"]), "std": pstdev(row["val"]), "test": mean(row["test"])}}
+
+
+LN_2 = math.log(2)
+
+
 def by_k(name: str, splits: Splits) -> dict:
     k = int(name.removeprefix("k-"))
     return surprise([taught("context", seed, SWEEP, k=k) for seed in resumable.SEEDS], splits)
@@ -117,7 +133,8 @@ def transferred(kinds: list[dict[str, passages.Features]], splits: Splits) -> di
 def network(name: str, splits: Splits) -> dict:
     recipe = recipes.for_text(name).lesson
     runs = [taught(name, seed, recipe) for seed in resumable.SEEDS]
-    return surprise(runs, splits) | transferred([vectors_of(method, splits) for method, _ in runs], splits)
+    row = surprise(runs, splits) | (mixed(runs, splits) if name == "context" else {})
+    return row | transferred([vectors_of(method, splits) for method, _ in runs], splits)
 
 
 def random(name: str, splits: Splits) -> dict:
@@ -164,7 +181,13 @@ ROWS = {
 
 
 def with_gains(results: dict, sources) -> dict:
-    """Paired differences to every other row, for each number of labels."""
+    """Paired differences to every other row, for each number of labels; and how far a model is below the counts."""
+    if "counts" in results:
+        for row in results.values():
+            for model in (row, row.get("mixed", {})) if "parameters" in row else ():
+                if model:
+                    orders = ("unigram", "bigram", "trigram")
+                    model["below"] = {order: results["counts"][order]["val"] - model["mean"] for order in orders}
     for count in map(str, LABELS):
         here = {name: row["by_labels"][count] for name, row in results.items() if "by_labels" in row}
         resumable.with_gains(here, sources)
