@@ -3,9 +3,9 @@
 python notebooks/experiments/08.py                what is missing; notebooks/experiments/08.json
 python notebooks/experiments/08.py k-8 context    these
 
-Rows of perplexity: "mean" and "std" are nats on val over the seeds, "test" the mean on test; "below": how much less than
-counting; "seconds" of training, median over the seeds, with "threads"; "parameters". Rows of transfer: "by_labels" has, for each number of labels a
-class, what resumable.py says of a row.
+Rows of perplexity: "mean" and "std" are nats on val over the seeds, "test" the mean on test; "below": how much less
+than counting; "seconds" of training, median over the seeds, with "threads"; "parameters". Rows of transfer:
+"by_labels" has, for each number of labels a class, what resumable.py says of a row.
 """
 
 from __future__ import annotations
