@@ -339,24 +339,35 @@ def _pretrain_on_text(
             f"or --batch-size {len(batches)} or less."
         )
     result = train.fit(built, batches, config, device=device, compile=compile)
-    facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
-    checkpoint.save(path, built, **facts, history=result.history, seconds=result.seconds, vocabulary=vocabulary)
-    counted = [words.windows(part.texts, vocabulary, 1) for part in (known, val)]
+    checkpoint.save(
+        path,
+        built,
+        name=method,
+        data=data,
+        data_hash=known.hash,
+        settings=asdict(config),
+        history=result.history,
+        seconds=result.seconds,
+        vocabulary=vocabulary,
+    )
+    train_pairs, val_pairs = (words.windows(part.texts, vocabulary, 1) for part in (known, val))
+    unknown = (val_pairs[:, -1] == words.UNKNOWN).float().mean().item()
     nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
-    nats |= {name: found for name, (_, found) in ngrams.smoothed(*counted, len(vocabulary)).items()}
+    nats |= {name: found for name, (_, found) in ngrams.smoothed(train_pairs, val_pairs, len(vocabulary)).items()}
+    perplexity = {name: ngrams.perplexity(value) for name, value in nats.items()}
     report = {
         "file": str(path),
         "method": method,
         "data": data,
         **{"seconds": result.seconds, "steps": result.steps, "vocabulary": len(vocabulary), "k": built.encoder.k},
-        "unknown": (counted[1][:, -1] == words.UNKNOWN).float().mean().item(),
-        "perplexity": {name: ngrams.perplexity(value) for name, value in nats.items()},
+        "unknown": unknown,
+        "perplexity": perplexity,
         "history": result.history,
     }
     print(f"{method} on {data}: {result.steps} steps in {result.seconds:.0f} s")
     print(f"saved {path}")
-    sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {report['unknown']:.1%} of the words unknown"
-    found = ", ".join(f"{name} {value:.1f}" for name, value in report["perplexity"].items())
+    sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {unknown:.1%} of the words unknown"
+    found = ", ".join(f"{name} {value:.1f}" for name, value in perplexity.items())
     print(f"perplexity on val ({sizes}): {found}")
     if as_json:
         print(json.dumps(report))

@@ -113,7 +113,7 @@ def smoothed(
     for order in orders:
         models: list[Ngram] = [AddLambda(train, size, order, add) for add in (1.0, 0.1, 0.01, 0.001)]
         if order > 1:
-            models += [Interpolated(train, size, order, discount) for discount in (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)]
+            models += [Interpolated(train, size, order, discount) for discount in (0.7, 0.8, 0.9)]
         found[_ORDERS.get(order, f"{order}-gram")] = best(models, validation)
     return found
 

@@ -69,8 +69,8 @@ class TextRecipe:
 
 TEXTS = {  # by network
     "context": TextRecipe(
-        TrainConfig(steps=6000, batch_size=128),
-        TrainConfig(steps=12000, batch_size=128),
+        TrainConfig(steps=14000, batch_size=128),
+        TrainConfig(steps=28000, batch_size=128),
         net={"k": 8, "embedding": 128, "width": 128},
     ),
     "context-bag": TextRecipe(

@@ -288,7 +288,7 @@ for name, (model, nats) in counted.items():
 bigram_nats = counted["bigram"][1]
 
 # %% [markdown]
-# How much to smooth was chosen on val, for each order, among ten settings and two kinds. The second kind, *interpolated*,
+# How much to smooth was chosen on val, for each order, among seven settings of two kinds. The second kind, *interpolated*,
 # takes a part of every count and lends it to what was not seen, by how likely a word is in shorter contexts (Ney, Essen,
 # Kneser 1994). It is much better than adding.
 #
