@@ -137,6 +137,19 @@ def network(name: str, splits: Splits) -> dict:
     return row | transferred([vectors_of(method, splits) for method, _ in runs], splits)
 
 
+def both(name: str, splits: Splits) -> dict:
+    """TF-IDF and the mean of the bag's vectors, side by side."""
+    bags = {s: passages.bag_of_words(part.texts, vocabulary()) for s, part in splits.items()}
+    weighted = {s: passages.tf_idf(bag, bags["train"]) for s, bag in bags.items()}
+    kinds = []
+    for seed in resumable.SEEDS:
+        method, _ = taught("context-bag", seed, recipes.for_text("context-bag").lesson)
+        vectors = vectors_of(method, splits)["mean of the words' vectors, a = 0.001"]
+        kinds.append({"both": passages.joined(weighted, vectors)})
+    row = transferred(kinds, splits)
+    return row | {key: row["by_labels"]["10"][key] for key in ("mean", "std")}
+
+
 def random(name: str, splits: Splits) -> dict:
     """The network of "random: context-bag", untrained."""
     built = []
@@ -175,6 +188,7 @@ ROWS = {
     "counts": counts,
     **{f"k-{k}": by_k for k in CONTEXTS},
     **dict.fromkeys(TAUGHT, network),
+    "tf-idf + context-bag": both,
     **dict.fromkeys(("random: context-bag", "random: context", "random: causal-transformer"), random),
     **dict.fromkeys(("bag-of-words", "tf-idf", "lsa"), counted),
 }
