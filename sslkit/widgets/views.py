@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from ipywidgets import Box, FloatSlider, Layout
@@ -31,9 +31,11 @@ class Knob(NamedTuple):
 
 
 def _plain(field: str, name: str, high: float) -> Knob:
-    return Knob(
-        name, 0.0, high, lambda augment: getattr(augment, field), lambda augment, v: replace(augment, **{field: v})
-    )
+    def to(augment: Augment, value: float) -> Augment:
+        changed: dict[str, Any] = {field: value}
+        return replace(augment, **changed)
+
+    return Knob(name, 0.0, high, lambda augment: getattr(augment, field), to)
 
 
 KNOBS = (
