@@ -100,8 +100,8 @@ def collapsed(z: Tensor) -> str:
     if std < 0.1:
         return (
             f"complete collapse: all {len(z)} images have nearly the same embedding (std {std:.2f}; spread evenly it "
-            "would be 1). The views agree because everything agrees. Something has to hold embeddings apart: negatives, "
-            "a stopped gradient with a predictor, or a term for the variance. Is it switched off, or too weak?"
+            "would be 1). The views agree because everything agrees. Something has to hold embeddings apart: "
+            "negatives, a stopped gradient with a predictor, or a term for the variance. Is it off, or too weak?"
         )
     if rank < max(1.5, directions / 20):
         return (
