@@ -133,7 +133,7 @@ def test_a_collapse_is_named():
     one_point = evaluate.collapsed(torch.ones(300, 64) + 0.02 * noise)
     assert one_point.startswith("complete collapse: all 300 images have nearly the same embedding (std 0.02;")
     one_line = evaluate.collapsed(noise[:, :1] * torch.ones(64) + 0.001 * noise)
-    assert one_line.startswith("dimensional collapse: the embeddings differ, but only along about 1 of 64 directions")
+    assert one_line.startswith("dimensional collapse: the embeddings differ, but only along about 2 of 64 directions")
     few = evaluate.collapsed(noise[:, :3] @ torch.randn(3, 256, generator=g))
     assert "only along about 3 of 256 directions" in few
     assert evaluate.collapsed(noise[:, :20] @ torch.randn(20, 256, generator=g)) == ""
