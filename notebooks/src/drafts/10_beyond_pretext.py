@@ -28,7 +28,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from sslkit import augment, checks, device, evaluate, losses, methods, nets, plots, recipes, scoreboard, train, widgets
+from sslkit import augment, checks, device, evaluate, losses, methods, nets, plots, scoreboard, train, widgets
 from sslkit.data import load
 
 machine = device.pick()
