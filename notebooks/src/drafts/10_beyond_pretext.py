@@ -3,10 +3,10 @@
 #
 # **The question: what if we only ask that two views of an image agree?**
 #
-# A pretext task asks for something that we do not want (a turn, a place, a missing half) and hopes for something that we
-# do. Lessons 05 and 06 dropped the task and compared images. This lesson goes on from there, by five ideas of the years 2020 to
-# 2022. All of them say: **two views of one image shall get the same embedding.** They differ in how they prevent the answer that
-# is always right: one and the same embedding for everything.
+# A pretext task asks for something that we do not want (a turn, a place, a missing half) and hopes for something that
+# we do. Lessons 05 and 06 dropped the task and compared images. This lesson goes on from there, by five ideas of the
+# years 2020 to 2022. All of them say: **two views of one image shall get the same embedding.** They differ in how
+# they prevent the answer that is always right: one and the same embedding for everything.
 #
 # After this lesson you can
 #
@@ -39,24 +39,24 @@ sweep = json.loads((scoreboard.FILE.parent / "experiments" / "10.json").read_tex
 # %% [markdown]
 # ## What may change?
 #
-# There are no labels here. All that we tell the network is which changes **do not matter**: we draw two views of an image, and
-# say that they are the same. So the augmentation is the teacher. Explore it.
+# There are no labels here. All that we tell the network is which changes **do not matter**: we draw two views of an
+# image, and say that they are the same. So the augmentation is the teacher. Explore it.
 #
-# **Try:** press *nothing*, then move one slider at a time to its end. Which one hides the digit from you first? Which one makes
-# two views hard to match by their colours? Which one would be wrong for photographs of traffic lights?
+# **Try:** press *nothing*, then move one slider at a time to its end. Which one hides the digit from you first? Which
+# one makes two views hard to match by their colours? Which one would be wrong for photographs of traffic lights?
 
 # %%
 widgets.explore_views(val.images[:12])
 
 # %% [markdown]
-# *Figure: the widget as a picture. A digit, and 23 views of it with the course's strong augmentation: cropped, turned a little, in
-# all colours, some grey, half of them as negatives. The digit can be read in nearly all of them.*
+# *Figure: the widget as a picture. A digit, and 23 views of it with the course's strong augmentation: cropped, turned
+# a little, in all colours, some grey, half of them as negatives. The digit can be read in nearly all of them.*
 #
 # ## From the triplet to many negatives
 #
-# Lesson 06 ended with a softmax over all negatives of the batch. **SimCLR** (Chen and colleagues 2020) is that, with cosines. $N$
-# images give $2N$ views, $z_1 \dots z_{2N}$. Each view $i$ has one partner $p(i)$, the other view of its image, and $2N - 2$
-# negatives. It is asked: which one is your partner?
+# Lesson 06 ended with a softmax over all negatives of the batch. **SimCLR** (Chen and colleagues 2020) is that, with
+# cosines. $N$ images give $2N$ views, $z_1 \dots z_{2N}$. Each view $i$ has one partner $p(i)$, the other view of its
+# image, and $2N - 2$ negatives. It is asked: which one is your partner?
 #
 # $$L = -\frac{1}{2N} \sum_i \log \frac{\exp(\cos(z_i, z_{p(i)}) / \tau)}{\sum_{j \ne i} \exp(\cos(z_i, z_j) / \tau)}$$
 #
@@ -84,13 +84,14 @@ print(f"{nt_xent_slowly(a, b, temperature=0.5):.4f}")
 #
 # *10 minutes, medium.*
 #
-# Write it without the loops. `a` and `b` are `(N, D)`, row i of both is of image i. Return one number that gradients can flow from.
-# Expected: for the four views above and a temperature of 0.5, the number above.
+# Write it without the loops. `a` and `b` are `(N, D)`, row i of both is of image i. Return one number that gradients
+# can flow from. Expected: for the four views above and a temperature of 0.5, the number above.
 #
 # <details><summary>Hint 1</summary>All cosines at once: <code>z = F.normalize(torch.cat([a, b]), dim=1)</code>, then
 # <code>z @ z.T</code>. What stands on the diagonal, and may it take part?</details>
-# <details><summary>Hint 2</summary><code>logits.fill_diagonal_(float("-inf"))</code> takes a view out of its own row. The partner of
-# row i is <code>torch.arange(2 * n).roll(n)[i]</code>, and <code>F.cross_entropy(logits, partner)</code> does the rest.</details>
+# <details><summary>Hint 2</summary><code>logits.fill_diagonal_(float("-inf"))</code> takes a view out of its own row.
+# The partner of row i is <code>torch.arange(2 * n).roll(n)[i]</code>, and <code>F.cross_entropy(logits,
+# partner)</code> does the rest.</details>
 
 
 # %%
@@ -108,8 +109,9 @@ def nt_xent(a, b, temperature):
 ok = checks.check_nt_xent(nt_xent)
 
 # %% [markdown]
-# A network that cannot tell any two views apart gives each of the other $2N - 1$ views the same probability. So knowing nothing costs
-# $\ln(2N - 1)$. It is the only question of this course whose difficulty depends on the size of the batch.
+# A network that cannot tell any two views apart gives each of the other $2N - 1$ views the same probability. So
+# knowing nothing costs $\ln(2N - 1)$. It is the only question of this course whose difficulty depends on the size of
+# the batch.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -119,8 +121,8 @@ for n in (2, 64, 256):
     print(f"N = {n:<4} ln(2N − 1) = {math.log(2 * n - 1):.2f}")
 
 # %% [markdown]
-# The **temperature** says how much the nearest negatives count. Five negatives with cosines from 0.9 to −0.5; how is the push shared
-# out between them? (The push on a negative is its probability.)
+# The **temperature** says how much the nearest negatives count. Five negatives with cosines from 0.9 to −0.5; how is
+# the push shared out between them? (The push on a negative is its probability.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -131,10 +133,11 @@ for temperature in (0.05, 0.2, 1.0):
     print(f"τ = {temperature:<4}", *(f"{share:>6.2f}" for share in shares.tolist()))
 
 # %% [markdown]
-# A low temperature is the hard negative of lesson 06, a high one the random negative. In between the softmax mines by itself.
+# A low temperature is the hard negative of lesson 06, a high one the random negative. In between the softmax mines by
+# itself.
 #
-# The whole method is an encoder, a **projector** (a small network whose output is compared, and which is thrown away afterwards), and
-# this loss. It reads like that in `sslkit`, too:
+# The whole method is an encoder, a **projector** (a small network whose output is compared, and which is thrown away
+# afterwards), and this loss. It reads like that in `sslkit`, too:
 
 # %%
 with device.seeded(0):
@@ -144,9 +147,9 @@ z_a, z_b = simclr.projector(simclr.encoder(torch.cat([x_a, x_b]))).chunk(2)
 print(f"untrained: {losses.nt_xent(z_a, z_b, 0.2):.2f}; knowing nothing costs {math.log(2 * 64 - 1):.2f}")
 
 # %% [markdown]
-# **Predict:** half a minute of training, 700 steps of 64 images, then ten labels a class on the frozen encoder. What is the accuracy? Random
-# weights have 0.28<!-- sb:random/10 -->, lesson 04's rotation 0.68<!-- sb:rotation/10 -->, and triplets with well-chosen negatives
-# 0.73<!-- ex:06:mine-semi-hard.mean -->.
+# **Predict:** half a minute of training, 700 steps of 64 images, then ten labels a class on the frozen encoder. What
+# is the accuracy? Random weights have 0.28<!-- sb:random/10 -->, lesson 04's rotation 0.68<!-- sb:rotation/10 -->,
+# and triplets with well-chosen negatives 0.73<!-- ex:06:mine-semi-hard.mean -->.
 
 # %%
 my_guess = ...
@@ -159,10 +162,12 @@ checks.predicted(my_guess, live.mean)
 plots.loss_curve(result.history, chance=math.log(2 * 64 - 1), title="which one is your other view?")
 
 # %% [markdown]
-# *Figure: the training loss by epoch. It starts a little below the dotted line of knowing nothing and falls, steeply at first.*
+# *Figure: the training loss by epoch. It starts a little below the dotted line of knowing nothing and falls, steeply
+# at first.*
 #
-# The textbook says that contrastive learning wants **large batches**: more negatives, a harder question. Does it, here? The same number of
-# images each, three runs, ten draws of labels (from `make experiments LESSON=10`, as everything below that is not run here):
+# The textbook says that contrastive learning wants **large batches**: more negatives, a harder question. Does it,
+# here? The same number of images each, three runs, ten draws of labels (from `make experiments LESSON=10`, as
+# everything below that is not run here):
 
 # %%
 print(f"{'':<26}{'accuracy':>9}")
@@ -176,10 +181,10 @@ for name, label in (("temperature-0.05", "64, temperature 0.05"), ("simclr", "0.
 #
 # ## A memory of negatives
 #
-# Many negatives cost a large batch, and a large batch costs memory. **MoCo** (He and colleagues 2020) keeps the embeddings of *past* batches
-# in a **queue**: the keys of this batch enter, the oldest leave. But the encoder changes with every step, and yesterday's embeddings were
-# made by yesterday's encoder. So the keys come from a second network that changes slowly: a **moving average** of the first one, the
-# *momentum encoder*. No gradient ever reaches it.
+# Many negatives cost a large batch, and a large batch costs memory. **MoCo** (He and colleagues 2020) keeps the
+# embeddings of *past* batches in a **queue**: the keys of this batch enter, the oldest leave. But the encoder changes
+# with every step, and yesterday's embeddings were made by yesterday's encoder. So the keys come from a second network
+# that changes slowly: a **moving average** of the first one, the *momentum encoder*. No gradient ever reaches it.
 #
 # $$\xi \leftarrow m\, \xi + (1 - m)\, \theta$$
 #
@@ -189,8 +194,8 @@ for name, label in (("temperature-0.05", "64, temperature 0.05"), ("simclr", "0.
 #
 # *4 minutes, easy.*
 #
-# `target` and `online` are tensors of the same shape. Return the new target. No gradient may flow into `online`. Expected: target 1, online
-# 3 and a momentum of 0.75 give 1.5.
+# `target` and `online` are tensors of the same shape. Return the new target. No gradient may flow into `online`.
+# Expected: target 1, online 3 and a momentum of 0.75 give 1.5.
 #
 # <details><summary>Hint 1</summary>The momentum is the share that the target keeps of itself.</details>
 # <details><summary>Hint 2</summary><code>online.detach()</code> is the same numbers, as a constant.</details>
@@ -208,8 +213,8 @@ def ema(target, online, momentum):
 ok = checks.check_ema(ema)
 
 # %% [markdown]
-# How far behind is the follower? With $m$ = 0.99 a change of $\theta$ has reached it to 63 % after 100 steps: its memory is about $1 / (1 - m)$
-# steps long. And the queue, three batches of two keys in a queue of five:
+# How far behind is the follower? With $m$ = 0.99 a change of $\theta$ has reached it to 63 % after 100 steps: its
+# memory is about $1 / (1 - m)$ steps long. And the queue, three batches of two keys in a queue of five:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -219,9 +224,9 @@ for batch in ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]):
     print(queue.tolist())
 
 # %% [markdown]
-# The rest is SimCLR, with the negatives from the queue (`losses.info_nce`). One view asks, the other one is the key. Knowing nothing costs
-# $\ln(K + 1)$ with $K$ keys in the queue. An untrained network is *below* that: the queue starts with random directions, and those
-# are easy to tell from an image.
+# The rest is SimCLR, with the negatives from the queue (`losses.info_nce`). One view asks, the other one is the key.
+# Knowing nothing costs $\ln(K + 1)$ with $K$ keys in the queue. An untrained network is *below* that: the queue
+# starts with random directions, and those are easy to tell from an image.
 
 # %%
 with device.seeded(0):
@@ -233,11 +238,11 @@ print("any gradient in the follower:", any(p.requires_grad for p in moco.target.
 # %% [markdown]
 # ## Without negatives
 #
-# A negative pushes apart. What if nothing is pushed apart, and the views of one image are only pulled together? The best answer is a
-# constant. **Predict:** what will the loss, the spread of the embeddings, and the accuracy do?
+# A negative pushes apart. What if nothing is pushed apart, and the views of one image are only pulled together? The
+# best answer is a constant. **Predict:** what will the loss, the spread of the embeddings, and the accuracy do?
 #
-# Two numbers watch it. `evaluate.collapse` gives the **std** of the embeddings: 1 if they spread evenly over all directions, 0 if they are all the
-# same. And their **effective rank**: how many directions they use.
+# Two numbers watch it. `evaluate.collapse` gives the **std** of the embeddings: 1 if they spread evenly over all
+# directions, 0 if they are all the same. And their **effective rank**: how many directions they use.
 
 # %%
 my_guess = ...
@@ -273,10 +278,11 @@ print(evaluate.collapsed(projected(pulled)))
 #
 # - a **target network**, the slow follower from above, which embeds one view;
 # - a **predictor**, a small network that has to predict this embedding from the other view's;
-# - a **stopped gradient**: the target counts as a constant. The prediction is to come to the target; the target may not come to meet it.
+# - a **stopped gradient**: the target counts as a constant. The prediction is to come to the target; the target may
+#   not come to meet it.
 #
-# **SimSiam** (Chen and He 2021) leaves out the follower: the same network embeds both views. Predictor and stopped gradient stay. With predictions
-# $p$ and embeddings $z$:
+# **SimSiam** (Chen and He 2021) leaves out the follower: the same network embeds both views. Predictor and stopped
+# gradient stay. With predictions $p$ and embeddings $z$:
 #
 # $$L = \tfrac12 \big[ 2 - 2 \cos(p_a, \text{stop}(z_b)) \big] + \tfrac12 \big[ 2 - 2 \cos(p_b, \text{stop}(z_a)) \big]$$
 #
@@ -284,9 +290,11 @@ print(evaluate.collapsed(projected(pulled)))
 #
 # *6 minutes, medium.*
 #
-# Write it. All four are `(N, D)`. The value is only half of it: the gradient must reach `p_a` and `p_b`, and neither `z_a` nor `z_b`.
+# Write it. All four are `(N, D)`. The value is only half of it: the gradient must reach `p_a` and `p_b`, and neither
+# `z_a` nor `z_b`.
 #
-# <details><summary>Hint 1</summary><code>F.cosine_similarity(p, z)</code> gives one cosine a row; take the mean.</details>
+# <details><summary>Hint 1</summary><code>F.cosine_similarity(p, z)</code> gives one cosine a row; take the
+# mean.</details>
 # <details><summary>Hint 2</summary><code>z_b.detach()</code> has the same values and no history.</details>
 
 
@@ -306,14 +314,15 @@ ok = checks.check_stop(stop)
 # %% [markdown]
 # ## By statistics
 #
-# The other way to forbid the constant: look at a whole batch of embeddings, and say what its statistics shall be. **Barlow Twins** (Zbontar and colleagues
-# 2021) correlates every coordinate $i$ of one view with every coordinate $j$ of the other, over the batch. $Z$ and $Z'$ are centred:
+# The other way to forbid the constant: look at a whole batch of embeddings, and say what its statistics shall be.
+# **Barlow Twins** (Zbontar and colleagues 2021) correlates every coordinate $i$ of one view with every coordinate $j$
+# of the other, over the batch. $Z$ and $Z'$ are centred:
 #
 # $$C_{ij} = \frac{\sum_n Z_{ni} Z'_{nj}}{\sqrt{\sum_n Z_{ni}^2} \sqrt{\sum_n Z_{nj}'^2}} \qquad
 # L = \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2$$
 #
-# The diagonal shall be 1: a coordinate says the same of both views. The rest shall be 0: no two coordinates say the same. A constant coordinate
-# correlates with nothing, so collapse is expensive.
+# The diagonal shall be 1: a coordinate says the same of both views. The rest shall be 0: no two coordinates say the
+# same. A constant coordinate correlates with nothing, so collapse is expensive.
 #
 # ### Exercise 4: a cross-correlation
 #
@@ -321,8 +330,10 @@ ok = checks.check_stop(stop)
 #
 # `a` and `b` are `(N, D)`. Return $C$, `(D, D)`. Mind the axis: an image is a row, a coordinate is a column.
 #
-# <details><summary>Hint 1</summary>First make every column standard: subtract its mean over the batch, divide by its length.</details>
-# <details><summary>Hint 2</summary><code>F.normalize(a - a.mean(dim=0), dim=0)</code> does that. What is left is one matrix product.</details>
+# <details><summary>Hint 1</summary>First make every column standard: subtract its mean over the batch, divide by its
+# length.</details>
+# <details><summary>Hint 2</summary><code>F.normalize(a - a.mean(dim=0), dim=0)</code> does that. What is left is one
+# matrix product.</details>
 
 
 # %%
@@ -372,8 +383,8 @@ figure.colorbar(shown, ax=figure.axes, label="correlation (absolute)")
 figure
 
 # %% [markdown]
-# *Figure: two tables of 40 by 40 correlations. Untrained, all of it is blue: the coordinates say much the same. After training there is a dark diagonal on a
-# light ground.*
+# *Figure: two tables of 40 by 40 correlations. Untrained, all of it is blue: the coordinates say much the same. After
+# training there is a dark diagonal on a light ground.*
 #
 # **Predict:** ten labels a class on this encoder. It saw the same images as SimCLR above, as often, and no negative.
 
@@ -388,9 +399,10 @@ print(f"SimCLR, above: {live.mean:.2f}")
 # %% [markdown]
 # ## By self-distillation
 #
-# **DINO** (Caron and colleagues 2021) has a follower, too, the *teacher*. It answers with shares of $K$ **prototypes**, as if there were $K$ classes, and the student is
-# to give the same answer. There are no classes, only directions that the network makes up as it goes. And there is a difference in what the two
-# see: the teacher sees two large crops, the student also sees small ones. From a part it has to say what the teacher says of the whole.
+# **DINO** (Caron and colleagues 2021) has a follower, too, the *teacher*. It answers with shares of $K$
+# **prototypes**, as if there were $K$ classes, and the student is to give the same answer. There are no classes, only
+# directions that the network makes up as it goes. And there is a difference in what the two see: the teacher sees two
+# large crops, the student also sees small ones. From a part it has to say what the teacher says of the whole.
 
 # %%
 with device.seeded(0):
@@ -401,20 +413,22 @@ large = [F.interpolate(crop, size=(32, 32)) for crop in crops]
 plots.image_grid(torch.cat(large), columns=6, size=0.75, rows=["large", "large", "small", "small"])
 
 # %% [markdown]
-# *Figure: two rows of large crops with whole digits, and two rows of small crops, which show a part of the digit in a quarter of the pixels.*
+# *Figure: two rows of large crops with whole digits, and two rows of small crops, which show a part of the digit in a
+# quarter of the pixels.*
 #
 # A teacher can fail in two ways, and both are a collapse:
 #
 # - it says **the same prototype** of every image. Then the student does too, and the loss is 0;
 # - it says **all prototypes alike** of every image. Then the loss is $\ln K$, and nothing moves.
 #
-# Two counterweights. The teacher's answers are **centred**: less their average over the last batches, which a single favourite prototype does not survive. And they
-# are **sharpened** by a low temperature, which the even answer does not survive.
+# Two counterweights. The teacher's answers are **centred**: less their average over the last batches, which a single
+# favourite prototype does not survive. And they are **sharpened** by a low temperature, which the even answer does
+# not survive.
 
 # %%
 # NBVAL_CHECK_OUTPUT
 k, centre = 16, torch.zeros(16)
-favourite = 10 * F.one_hot(torch.zeros(2, 8, dtype=torch.int64), k).float()  # two views, eight images, always prototype 0
+favourite = 10 * F.one_hot(torch.zeros(2, 8, dtype=torch.int64), k).float()  # of eight images, always prototype 0
 even = torch.zeros(2, 8, k)
 print(f"always the same one: {losses.dino(favourite, favourite, centre):.2f}")
 print(f"all alike:           {losses.dino(even, even, centre):.2f}   ln 16 = {math.log(16):.2f}")
@@ -424,8 +438,8 @@ print(f"the same one, centred: {centred:.2f}: no longer worth it")
 # %% [markdown]
 # ## Collapse, watched
 #
-# Now take away from each method what prevents the collapse, and watch (1,000 steps, one run each). **Predict** for each: will the embeddings become one
-# point, a line, or stay spread out?
+# Now take away from each method what prevents the collapse, and watch (1,000 steps, one run each). **Predict** for
+# each: will the embeddings become one point, a line, or stay spread out?
 
 # %%
 my_guess = ...
@@ -460,12 +474,14 @@ print(f"{'':<26}{'loss':>8}{'std':>6}{'rank':>6}{'accuracy':>10}")
 for title, (_, rows) in broken.items():
     for label, name in rows.items():
         row = sweep[name]
-        print(f"{f'{title}, {label}':<26}{row['loss']:>8.2f}{row['std']:>6.2f}{row['effective_rank']:>6.0f}{row['mean']:>10.3f}")
+        figures = f"{row['loss']:>8.2f}{row['std']:>6.2f}{row['effective_rank']:>6.0f}{row['mean']:>10.3f}"
+        print(f"{f'{title}, {label}':<26}{figures}")
 
 # %% [markdown]
 # ## Which augmentation matters?
 #
-# The views are all that these methods are told. So take one part of the augmentation away at a time, and train SimCLR anew (1,000 steps). **Predict** which one costs most.
+# The views are all that these methods are told. So take one part of the augmentation away at a time, and train SimCLR
+# anew (1,000 steps). **Predict** which one costs most.
 
 # %%
 my_guess = ...
@@ -473,7 +489,8 @@ my_guess = ...
 # %%
 names = {"crop": "no crops", "rotate": "no turns", "light": "no light", "colour": "no colour", "negative": "no negatives"}
 left_out = {"all of it": sweep["simclr"], **{label: sweep[f"without-{part}"] for part, label in names.items()}}
-left_out |= {"no light, colour, negatives": sweep["without-all-colour"], "weak": sweep["weak"], "untrained": sweep["random"]}
+left_out |= {"no light, colour, negatives": sweep["without-all-colour"], "weak": sweep["weak"]}
+left_out |= {"untrained": sweep["random"]}
 plots.bars(left_out, chance=0.1, title="SimCLR without one part of the augmentation")
 
 # %% [markdown]
@@ -483,9 +500,11 @@ plots.bars(left_out, chance=0.1, title="SimCLR without one part of the augmentat
 #
 # ## The shortcut: match the backgrounds
 #
-# Two views of one image also share a background. If the colours of the views differ little, that is the easiest way to find the partner, and the digit is not
-# needed. Here is a test. A hundred handwritings, each over the same twenty backgrounds. What looks most like an image to the encoder: **the same digit** in another hand over another
-# background, or **another digit** over the same background? A blind guess takes the background in about a third of the cases.
+# Two views of one image also share a background. If the colours of the views differ little, that is the easiest way
+# to find the partner, and the digit is not needed. Here is a test. A hundred handwritings, each over the same twenty
+# backgrounds. What looks most like an image to the encoder: **the same digit** in another hand over another
+# background, or **another digit** over the same background? A blind guess takes the background in about a third of
+# the cases.
 
 # %%
 print(f"{'':<30}{'follows the background':>24}{'accuracy':>10}")
@@ -500,9 +519,10 @@ for label, row in left_out.items():
 # All methods, 1,000 steps of 64 images, three runs, ten draws of ten labels a class:
 
 # %%
-control = {row["method"]: row for row in scoreboard.find(scoreboard.load(), labels_per_class=10, budget="lesson", data="photodigits")}
-worth = {"random": sweep["random"]} | {name: sweep[name] for name in ("simclr", "moco", "byol", "simsiam", "barlow-twins", "vicreg", "dino")}
-plots.bars(worth | {"supervised": control["supervised"]}, chance=0.1, title="ten labels a class")
+names = ("random", "simclr", "moco", "byol", "simsiam", "barlow-twins", "vicreg", "dino")
+worth = {name: sweep[name] for name in names}
+(control,) = scoreboard.find(scoreboard.load(), data="photodigits", method="supervised", labels_per_class=10)
+plots.bars(worth | {"supervised": control}, chance=0.1, title="ten labels a class")
 
 # %% [markdown]
 # *Figure: FIGURE-TEXT*
@@ -521,8 +541,9 @@ print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method
 # ## Recap
 #
 # - **SimCLR's loss**: which of all other views is my partner? A cross-entropy; knowing nothing costs $\ln(2N - 1)$.
-# - **What each part is for**: the queue holds negatives without a large batch, and a slow follower keeps them comparable. A predictor and a stopped gradient
-#   replace negatives. A cross-correlation with ones on its diagonal alone replaces both.
+# - **What each part is for**: the queue holds negatives without a large batch, and a slow follower keeps them
+#   comparable. A predictor and a stopped gradient replace negatives. A cross-correlation with ones on its diagonal
+#   alone replaces both.
 # - **Collapse**: the loss looks fine. Ask for std and effective rank, or for `evaluate.collapsed`.
 # - **Augmentation is the teacher**: what two views still share is what is learned, wanted or not.
 #
