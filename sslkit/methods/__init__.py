@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from sslkit import names, nets
 from sslkit.methods.joint import SimCLR, VICReg
+from sslkit.methods.masked import JEPA, MAE
 from sslkit.methods.metric import Siamese, Triplet
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
 from sslkit.methods.text import NextWord
 
 __all__ = [
+    "JEPA",
+    "MAE",
     "METHODS",
     "Inpainting",
     "Jigsaw",
@@ -38,9 +41,11 @@ METHODS = {
     "triplet": Triplet,
     "simclr": SimCLR,
     "vicreg": VICReg,
+    "mae": MAE,
+    "jepa": JEPA,
 }
 
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | MAE | JEPA | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
