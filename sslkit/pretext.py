@@ -472,7 +472,11 @@ def neighbours(
 
 
 def random_patches(
-    n: int, grid: Pair, generator: torch.Generator | None = None, ratio: float = 0.75, device: torch.device | str = "cpu"
+    n: int,
+    grid: Pair,
+    generator: torch.Generator | None = None,
+    ratio: float = 0.75,
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
     """Which patches of each of n images are visible, and which are hidden: others in each image, drawn alike.
 

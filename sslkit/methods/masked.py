@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from sslkit import losses, nets, pretext
 from sslkit.augment import STRONG, Augment
+from sslkit.methods.momentum import follow, follower, rising
 
 
 class MAE(nn.Module):
@@ -91,7 +91,7 @@ class JEPA(nn.Module):
         super().__init__()
         self.encoder, self.augment = _vit(encoder, "jepa"), augment
         self.count, self.side, self.visible, self.momentum = count, side, visible, momentum
-        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target = follower(self.encoder)
         self.predictor = nets.Predictor(encoder.dim, encoder.dim, width, depth)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,7 +101,7 @@ class JEPA(nn.Module):
     @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
         """What there is to predict of every patch: (N, P, D)."""
-        z = self.target_encoder.tokens(x).float()
+        z = self.target.tokens(x).float()
         return F.layer_norm(z, z.shape[-1:])
 
     def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
@@ -111,18 +111,10 @@ class JEPA(nn.Module):
         return {"loss": losses.squared_error(prediction, nets.take(answer, hidden)), "spread": spread}
 
     def after_step(self, progress: float) -> None:
-        m = self.momentum + (1 - self.momentum) * progress
-        follow(self.target_encoder, self.encoder, m)
+        follow(self.target, self.encoder, rising(self.momentum, progress))
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))
-
-
-@torch.no_grad()
-def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
-    """An exponential moving average of parameters: θ_slow ← m θ_slow + (1 − m) θ_fast, in place."""
-    for p, q in zip(slow.parameters(), fast.parameters(), strict=True):
-        p.lerp_(q, 1 - momentum)
 
 
 def _vit(encoder: nets.Encoder, method: str) -> nets.ViT:

@@ -10,7 +10,7 @@ from sslkit import names
 from sslkit.nets.conv import ConvNet, Normalize, ResNet18, pooled
 from sslkit.nets.heads import Decoder, mlp
 from sslkit.nets.text import ContextNet
-from sslkit.nets.vit import Attention, Predictor, ViT, patchify, positions, take, unpatchify
+from sslkit.nets.vit import Attention, Predictor, ViT, patch_for, patchify, positions, take, unpatchify
 
 __all__ = [
     "NETS",
@@ -25,6 +25,7 @@ __all__ = [
     "ViT",
     "build",
     "mlp",
+    "patch_for",
     "patchify",
     "pooled",
     "positions",

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-
 class Normalize(nn.Module):
     """[0, 1] -> about zero mean and unit spread; the same for all data, so that a checkpoint needs no statistics."""
 
