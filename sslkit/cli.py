@@ -72,7 +72,7 @@ def pretrain(
     given = {"batch_size": batch_size, "lr": lr}
     config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
     with devices.seeded(seed):
-        encoder = recipes.encoder_for(method, tuple(images.shape[2:]), images.shape[1], net)
+        encoder = recipes.encoder_for(method, images.shape[2:], images.shape[1], net)
         built = recipes.build(method, encoder, data)
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}

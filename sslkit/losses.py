@@ -55,9 +55,9 @@ def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     Symbols: p -> prediction; t -> target; m -> one of the M hidden patches of a sample; o -> one of a patch's numbers.
     Chance:  predicting 0 gives the target's mean square: 1 for patches, or embeddings, with mean 0 and variance 1.
     Shapes:  prediction, target (N, M, O) -> scalar.
-    Ref:     He et al. 2022, "Masked autoencoders are scalable vision learners", Sec. 3 (reconstruction target); Assran et
-             al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture", Sec. 3
-             (loss), there summed over the numbers of a patch.
+    Ref:     He et al. 2022, "Masked autoencoders are scalable vision learners", Sec. 3 (reconstruction target);
+             Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture",
+             Sec. 3 (loss), there summed over the numbers of a patch.
     """
     if prediction.shape != target.shape or target.ndim != 3:
         raise ValueError(

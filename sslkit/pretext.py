@@ -516,8 +516,8 @@ def block_patches(
     rows, columns = grid
     if count < 1 or not 1 <= side <= min(grid) or not 1 <= visible <= rows * columns - count * side**2:
         raise ValueError(
-            f"{count} blocks of {side}×{side} patches and {visible} visible ones do not fit on {rows}×{columns}. Hide or "
-            "see fewer."
+            f"{count} blocks of {side}×{side} patches and {visible} visible ones do not fit on {rows}×{columns}. "
+            "Hide or see fewer."
         )
     room = constant((rows - side + 1, columns - side + 1), torch.device(device))
     corner = (torch.rand(n, count, 1, 2, generator=generator, device=device) * room).long()  # (n, count, 1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -72,13 +73,11 @@ def get(method: str) -> Recipe:
     return RECIPES[names.pick(method, RECIPES, "method")]
 
 
-def encoder_for(
-    method: str, size: tuple[int, int] = (32, 32), channels: int = 3, net: str | None = None
-) -> nets.Encoder:
+def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, net: str | None = None) -> nets.Encoder:
     """A fresh encoder of the kind that the method's recipe names, or of kind `net`, for images of this size.
 
     ResNet-18 has a stem for small images, and another for those above 64 px; a vision transformer cuts an image into
-    about 8×8 patches, and those of digits into squares of 4 px.
+    about 8×8 patches: squares of 4 px at 28 and 32 px.
     """
     net = names.pick(net or get(method).net, nets.NETS, "net")
     fitting: dict = {}

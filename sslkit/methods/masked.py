@@ -70,7 +70,7 @@ class JEPA(nn.Module):
         L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − LN(encoder′(image))_p‖² / D
         θ′ ← m θ′ + (1 − m) θ    after each step: encoder′, the target, follows the encoder; it gets no gradient
 
-    Hidden are `count` blocks of `side` × `side` patches, `visible` of the others are seen. m rises from `momentum` to 1.
+    Hidden are `count` blocks of `side` × `side` patches; `visible` of the others are seen. m goes from `momentum` to 1.
     LN, a layer norm without parameters, fixes the targets' scale, so the loss starts near 1 (chance). `spread` is how
     much the targets of different images differ in the same place: 1 at most; at 0 they have collapsed.
 
@@ -104,11 +104,14 @@ class JEPA(nn.Module):
         z = self.target.tokens(x).float()
         return F.layer_norm(z, z.shape[-1:])
 
+    def predict(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """What the target is taken to say of the hidden patches: (N, M, D)."""
+        return self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
+
     def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        prediction = self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
         answer = self.answer(x)
-        spread = answer.var(dim=0, correction=0).mean()
-        return {"loss": losses.squared_error(prediction, nets.take(answer, hidden)), "spread": spread}
+        loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
+        return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
 
     def after_step(self, progress: float) -> None:
         follow(self.target, self.encoder, rising(self.momentum, progress))

@@ -7,6 +7,7 @@ good an input as all of them, and takes less time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +24,8 @@ def patchify(x: Tensor, patch: int) -> Tensor:
     Shapes: (N, C, H, W) -> (N, P, C · patch²) with P = (H / patch) · (W / patch). Nothing is lost: see `unpatchify`.
     Ref:    Dosovitskiy et al. 2021, "An image is worth 16x16 words", Sec. 3.1.
     """
-    n, c, h, w = x.shape
     rows, columns = _grid(x, patch)
+    n, c = x.shape[:2]
     squares = x.reshape(n, c, rows, patch, columns, patch).permute(0, 2, 4, 1, 3, 5)  # (N, rows, columns, C, p, p)
     return squares.reshape(n, rows * columns, c * patch * patch)
 
@@ -86,7 +87,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, P, d) each
-        if x.device.type == "cpu":  # whose bf16 gradient of attention takes eleven times as long as that of fp32
+        if q.device.type == "cpu" and q.dtype == torch.bfloat16:  # its gradient takes eleven times as long as in fp32
             with torch.autocast("cpu", enabled=False):
                 y = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
         else:
@@ -214,7 +215,7 @@ class Predictor(nn.Module):
         return self.last(x[:, visible.shape[1] :])
 
 
-def patch_for(size: tuple[int, int]) -> int:
+def patch_for(size: Sequence[int]) -> int:
     """The side of a patch that cuts images of this size into about 8×8 of them: the divisor of both sides that is
     nearest to an eighth of the shorter one. 4 px for images of 28 and 32 px, 12 for 96, 28 for 224."""
     common = math.gcd(*size)
