@@ -21,6 +21,7 @@ CELLS = {
     "puzzle": "widgets.puzzle(methods.Jigsaw(encoder, permutations=12), images)",
     "triplet_plane": "widgets.triplet_plane()",
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
+    "explore_views": "widgets.explore_views(images)",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"
     "turned.draw = fail",
@@ -159,6 +160,27 @@ def test_a_triplet_is_moved_with_sliders_and_by_descent(browser, quick_lab, note
         says(page, "max(1.30 − 0.71 + 0.40, 0) = 0.99. Hard")
         page.get_by_role("button", name="one step of gradient descent", exact=True).press("Enter")
         says(page, "max(0.92 − 1.14 + 0.40, 0) = 0.19. Semi-hard")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["explore_views"]], indirect=True)
+def test_views_are_explored_with_sliders(browser, quick_lab, notebook):
+    with opened(browser, quick_lab, notebook, "explore_views") as page:
+        says(page, "Picture 1 of 3, and 23 views of it. Switched on: smallest crop (area) 0.5")
+        before = picture(page)
+        page.get_by_role("button", name="nothing", exact=True).click()
+        says(page, "Nothing is switched on")
+        assert picture(page) != before
+        handles = page.locator(".widget-slider .noUi-handle")
+        assert handles.count() == 13
+        handles.nth(2).focus()
+        page.keyboard.press("ArrowRight")
+        says(page, "Switched on: turn (± degrees) 5.")
+        before = picture(page)
+        page.get_by_role("button", name="other draws", exact=True).press("Enter")
+        page.wait_for_function("before => document.querySelector('.widget-html img').src !== before", arg=before)
+        page.get_by_role("button", name="next picture", exact=True).press("Enter")
+        says(page, "Picture 2 of 3")
 
 
 @pytest.mark.full

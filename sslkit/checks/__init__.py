@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sslkit.checks.answer import NotWritten, Wrong, check, predicted
 from sslkit.checks.jigsaw import check_cut, check_farthest, check_inverse
+from sslkit.checks.joint import check_cross_correlation, check_ema, check_nt_xent, check_stop
 from sslkit.checks.labels import check_assign, check_chance, check_draw, check_four_turns, check_nearest
 from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
 from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
@@ -39,4 +40,8 @@ __all__ = [
     "check_hardness",
     "check_semi_hard",
     "check_triplet",
+    "check_cross_correlation",
+    "check_ema",
+    "check_nt_xent",
+    "check_stop",
 ]
