@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import test_checks_joint
+import test_checks_masked
 import torch
 import torch.nn.functional as F
 
@@ -599,8 +600,8 @@ WRONG = [
 ]
 
 
-RIGHT += test_checks_joint.RIGHT
-WRONG += test_checks_joint.WRONG
+RIGHT += test_checks_joint.RIGHT + test_checks_masked.RIGHT
+WRONG += test_checks_joint.WRONG + test_checks_masked.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)

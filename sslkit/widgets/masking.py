@@ -11,7 +11,7 @@ from sslkit import losses, methods, nets
 from sslkit.widgets.panel import Drawing, Panel, pictures, ready, row
 
 
-def masking(method: methods.MAE, images: Tensor) -> Panel:
+def mask_patches(method: methods.MAE, images: Tensor) -> Panel:
     """Choose how many patches are hidden, and see the picture that the network reconstructs from the others.
 
     A larger number hides more patches beside those that are hidden already. The error is the mean square over the
@@ -20,7 +20,7 @@ def masking(method: methods.MAE, images: Tensor) -> Panel:
 
     Shapes and errors: as for fill_hole; the method is an MAE, and the images' sides are multiples of its patch.
     """
-    state = Masking(*ready("masking", method, images, methods.MAE))
+    state = Masking(*ready("mask_patches", method, images, methods.MAE))
     slider = IntSlider(
         description="hidden patches",
         min=1,
