@@ -69,8 +69,8 @@ def check_random_mask(answer: Callable[[int, int, float, torch.Generator], Tenso
             raise Wrong(f"{down}; round(…) gives {wanted}.")
         if counts.min() != counts.max():
             raise Wrong(
-                f"{int(counts.min())} to {int(counts.max())} of {patches} patches are hidden, by chance. The number is to be "
-                "the same in every image, or what is visible makes no tensor: hide the first M of a random order."
+                f"{int(counts.min())} to {int(counts.max())} of {patches} patches are hidden, by chance. The number is "
+                "to be the same in every image, or what is visible makes no tensor: hide the first M of a random order."
             )
         if counts[0] != wanted:
             raise Wrong(f"with ratio {ratio}, {wanted} of {patches} patches are hidden; yours hides {int(counts[0])}.")
