@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import test_checks_joint
+import test_checks_masked
 import torch
 import torch.nn.functional as F
 
@@ -605,8 +606,8 @@ for path in sorted(Path(__file__).parent.glob("answers_*.py")):
     WRONG += answers.WRONG
 
 
-RIGHT += test_checks_joint.RIGHT
-WRONG += test_checks_joint.WRONG
+RIGHT += test_checks_joint.RIGHT + test_checks_masked.RIGHT
+WRONG += test_checks_joint.WRONG + test_checks_masked.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sslkit import names, nets
 from sslkit.methods.contrastive import MoCo, SimCLR
 from sslkit.methods.distillation import DINO
+from sslkit.methods.masked import JEPA, MAE
 from sslkit.methods.metric import Siamese, Triplet
 from sslkit.methods.negative_free import BYOL, SimSiam
 from sslkit.methods.statistics import BarlowTwins, VICReg
@@ -19,6 +20,8 @@ from sslkit.methods.text import NextWord
 __all__ = [
     "BYOL",
     "DINO",
+    "JEPA",
+    "MAE",
     "METHODS",
     "BarlowTwins",
     "Inpainting",
@@ -51,10 +54,12 @@ METHODS = {
     "barlow-twins": BarlowTwins,
     "vicreg": VICReg,
     "dino": DINO,
+    "mae": MAE,
+    "jepa": JEPA,
 }
 
 Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | Supervised
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
