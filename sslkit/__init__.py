@@ -8,7 +8,6 @@ One idea, one room. Imports flow one way, from top to bottom:
     ngrams      the next word by counting: unigram, bigram and longer, smoothed
     data        load(name) -> images or passages with labels, split; the only room that touches disk or network for data
     augment     images -> images, per sample and batched, with an explicit generator
-    causal      words -> a vector at every place, made from the words up to it: a small causal transformer
     nets        encoders and heads: parameters without a loss
     pretext     image -> (input, target made from the image itself)
     sequence    clip -> (input, target made from the clip itself)

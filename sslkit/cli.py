@@ -47,7 +47,8 @@ def pretrain(
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
-        net: convnet or resnet18; for text context or causal-transformer. By default the first
+        net: convnet, resnet18 or vit; for text context, context-bag or causal-transformer. Without it, the kind that
+            the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
         batch_size: images a step
         lr: the highest learning rate
@@ -68,13 +69,14 @@ def pretrain(
     names.pick(budget, ("lesson", "long"), "budget")
     if _learns_from_text(method, data):
         return _pretrain_on_text(method, data, net or "context", budget, given, path, size, device, compile, as_json)
-    recipe, net = recipes.get(method), net or "convnet"
-    names.pick(net, nets.NETS, "net")
+    recipe = recipes.get(method)
+    if net is not None:
+        names.pick(net, nets.NETS, "net")
     known = _splits(data, ("train",), size)["train"]
     images = known.images
     config = replace(getattr(recipe, budget), **given)
     with devices.seeded(seed):
-        encoder = nets.build({"net": net, "channels": images.shape[1]} | _net_for(net, images))
+        encoder = recipes.encoder_for(method, images.shape[2:], images.shape[1], net)
         built = recipes.build(method, encoder, data)
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
     try:
@@ -381,11 +383,6 @@ def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
             f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
         )
     return splits
-
-
-def _net_for(net: str, images) -> dict:
-    """ResNet-18 has a stem for small images, and another for those above 64 px."""
-    return {"small_images": max(images.shape[2:]) <= 64} if net == "resnet18" else {}
 
 
 def _table(report: dict) -> str:

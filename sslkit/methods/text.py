@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import losses, nets
-from sslkit.causal import CausalTransformer, ContextBag
 from sslkit.methods.accuracy import accuracy
 from sslkit.words import START
 
@@ -53,7 +52,7 @@ class NextWords(nn.Module):
     weights of the head (Press, Wolf 2017, "Using the output embedding to improve language models").
     """
 
-    def __init__(self, encoder: ContextBag | CausalTransformer, places: int = 0, tied: bool = False):
+    def __init__(self, encoder: nets.ContextBag | nets.CausalTransformer, places: int = 0, tied: bool = False):
         super().__init__()
         self.encoder, self.places = encoder, places
         self.head = nn.Linear(encoder.dim, encoder.vocabulary)

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from sslkit import causal, methods, nets, train, words
 from sslkit import device as devices
+from sslkit import methods, nets, train, words
+from sslkit.nets import causal
 
 
 def some(n: int = 3, t: int = 7, dim: int = 8, seed: int = 0) -> torch.Tensor:
