@@ -235,7 +235,7 @@ print("\none of them:", known.texts[100][:300], "…")
 #
 # ## Where to cut the vocabulary
 #
-# The text has some twenty thousand different words, and half of them stand there once. A network needs an answer for each
+# The text has some eighteen thousand different words, and many of them stand there once. A network needs an answer for each
 # word of its vocabulary, so the vocabulary is cut: the most frequent $V$ words keep their numbers, the rest becomes
 # `<unk>`. Numbers are ranks, so this is one line. **Predict:** with a vocabulary of only 50 words, what perplexity does a
 # bigram have?
@@ -266,7 +266,7 @@ for size in (50, 500, 2000, 6000, len(everything)):
     checks.predicted(my_guess, math.exp(nats), "perplexity") if size == 50 else None
 
 # %% [markdown]
-# **Broken on purpose.** With 50 words the perplexity is wonderful, and the model says next to nothing: most of what it
+# **Broken on purpose.** With 50 words the perplexity is wonderful, and the model says next to nothing: half of what it
 # predicts, with success, is `<unk>`. *Perplexities with different vocabularies cannot be compared*, nor those with
 # different ways to cut words, nor those on different texts. A paper's number beside yours means nothing unless all three
 # agree. Notice the second column's last row, too: even with every word of the train split a part of val is
@@ -427,7 +427,7 @@ plots.perplexity_by_context({k: math.exp(row["mean"]) for k, row in contexts.ite
 # %% [markdown]
 # *Figure: perplexity on val over k = 1, 2, 4, 8, 16, with the levels of unigram, bigram and trigram. KFIGURE*
 #
-# (From the experiment: 600 steps for every $k$, three runs each; seconds on one core. `make experiments LESSON=08`
+# (From the experiment: 3,000 steps for every $k$, three runs each; seconds on one core. `make experiments LESSON=08`
 # measures again.)
 #
 # KTEXT
@@ -478,7 +478,7 @@ for name, (fit_on, read_on) in {"by module": (rows["train"], rows["val"]), "at r
     print(f"split {name}: {nats:.2f} nats, perplexity {math.exp(nats):.0f}")
 
 # %% [markdown]
-# The same model, the same amount of text, and SPLITTEXT. Modules have words and phrases of their own, and whoever has seen
+# The same model, the same amount of text, and at random it looks better by a fifth of a nat. Modules have words and phrases of their own, and whoever has seen
 # the rest of a module knows them. That is memory, not language; and it is what a random split measures.
 #
 # ## Which library is it from?
@@ -509,8 +509,8 @@ live = {name: passages.few_labels({name: kind}, splits, [10], draws=3)[10] for n
 print(*[f"{name}: {score.mean:.2f}" for name, score in live.items()], sep="\n")
 
 # %% [markdown]
-# It loses. The neighbours above say why: the vectors know which words can take each other's place, and not which ones
-# belong to one subject. Eight words of grammar were enough for the task. **What a target asks for decides what is
+# It does not. The neighbours above say why: the vectors know which words can take each other's place, and less well which
+# ones belong to one subject. Eight words of grammar were enough for the task. **What a target asks for decides what is
 # learned**, as in lesson 02.
 #
 # So ask another question, about the same next word. Take away the order, and give more: *all* words of the passage so far,
@@ -620,6 +620,6 @@ print(scoreboard.render(scoreboard.find(scoreboard.load(), data="docwords")))
 # - **A network on k words** is far less surprised than the best of the counts, writes like a manual, and knows which words
 #   can take each other's place.
 # - **What it is good for** depends on what the question asked for. The better model of the next word was the worse
-#   reader of passages. A bag that predicts next words badly beats TF-IDF where labels are few.
+#   reader of passages. A bag that predicts next words badly beats TF-IDF where labels are few; but so does an SVD.
 #
 # Next: lesson 09 asks how much of an encoder to copy, and whether to freeze it.
