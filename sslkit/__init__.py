@@ -4,6 +4,7 @@ One idea, one room. Imports flow one way, from top to bottom:
 
     names       one name out of many, or the nearest ones
     device      devices, seeds, precision, environment variables
+    variants    a name -> numbers of its own: each student's or group's version of an assignment
     words       text -> words -> numbers -> windows of k words and the next; the vocabulary; drawing a word
     ngrams      the next word by counting: unigram, bigram and longer, smoothed
     data        load(name) -> images or passages with labels, split; the only room that touches disk or network for data
