@@ -71,7 +71,7 @@ def read(source: Path) -> NotebookNode:
         given = dict(cell.metadata)
         kind = given.get("kind") or ("given" if cell.cell_type == "code" else None)
         cell["id"] = f"{name_of(source).lower()}-{number:03d}"
-        cell.metadata = nbformat.from_dict({})
+        cell.metadata, cell.source = nbformat.from_dict({}), cell.source.rstrip("\n")
         if kind is None:
             continue
         if kind not in KINDS:

@@ -176,7 +176,6 @@ for n, c, i in np.ndindex(6, 2, 5):
 # contrast-normalised grey picture.
 
 
-
 # %%
 def hole(x, generator=None):
     return band(x, generator, width, rises) if begun else pretext.half(x, generator)
