@@ -1,18 +1,16 @@
-"""The assignments: a release holds no answer and no hidden test, fails where it is marked, and nbgrader's round marks it.
+"""The assignments: a release holds no answer and no hidden test, and fails where it is marked; nbgrader marks them.
 
 The round needs nbgrader in .venv-instructor (`make instructor`), and is skipped without it.
 """
 
 from __future__ import annotations
 
-import copy
 import csv
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -77,7 +75,9 @@ def test_the_title_says_the_points(source: Path):
     notebook = build.read(source)
     given, running = build.points(notebook), graded_by_running(notebook)
     first = notebook.cells[0].source
-    total, by_code, by_reading = map(int, re.search(r"(\d+) points: (\d+) .*?code, (\d+) by", first, re.DOTALL).groups())  # type: ignore[union-attr]
+    said = re.search(r"(\d+) points: (\d+) .*?code, (\d+) by", first, re.DOTALL)
+    assert said
+    total, by_code, by_reading = map(int, said.groups())
     assert total == sum(given.values()) and by_code == sum(given[name] for name in running)
     assert by_reading == total - by_code
     rows = re.findall(r"^\| \d \|.*\| ([\d +written]+) \|$", first, re.MULTILINE)
@@ -96,7 +96,7 @@ def test_the_source_passes_and_the_release_fails_where_it_is_marked(source: Path
 
 # ---------------------------------------------------------------------------------------------------------- the builder
 
-GOOD = '''
+GOOD = """
 # %% [markdown]
 # # A9 · Made up
 
@@ -116,7 +116,17 @@ assert double(-3.5) == -7
 # ### BEGIN SOLUTION
 # Since two is twice one.
 # ### END SOLUTION
-'''
+"""
+
+
+UNMARKED = """
+# %% kind="answer" id="half"
+def half(x):
+    ### BEGIN SOLUTION
+    return x / 2
+    ### END SOLUTION
+
+"""
 
 
 def made_up(folder: Path, text: str = GOOD) -> Path:
@@ -154,7 +164,8 @@ def test_builder_makes_both(tmp_path: Path):
         ('kind="tests" id="test-double" points=2', "", "has hidden tests, and is no cell of tests"),
         ("    ### ", "### ", "outside a function"),
         ('kind="answer"', 'kind="anser"', "of kind 'anser'; there are answer, tests, written, given"),
-        ("# %% [markdown] kind", '# %% kind="answer" id="b"\ndef b():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION\n\n# %% [markdown]\n\n# %% kind="answer" id="c"\ndef c():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION\n\n# %% [markdown] kind', "b: nothing marks it"),
+        ("# %% [markdown] kind", UNMARKED + "# %% [markdown] kind", "half: nothing marks it"),
+        ('# %% kind="tests"', UNMARKED + '# %% kind="tests"', "double: nothing marks it"),
     ],
 )
 def test_builder_refuses(tmp_path: Path, old: str, new: str, message: str):
@@ -171,11 +182,13 @@ def test_unknown_assignment():
 def test_secrets_that_are_left_are_seen(tmp_path: Path):
     notebook = build.read(made_up(tmp_path))
     assert build.secrets(notebook) >= {"return 2 * x", "assert double(-3.5) == -7", "Since two is twice one."}
-    assert not {line for line in build.secrets(notebook) for cell in build.release(notebook).cells if line in cell.source}
+    released = [cell.source for cell in build.release(notebook).cells]
+    assert not [line for line in build.secrets(notebook) for text in released if line in text]
 
 
-# ------------------------------------------------------------------------------------------------------ nbgrader's round
+# ----------------------------------------------------------------------------------------------------- nbgrader's round
 
+ENDLESS = "while True:\n        pass\n    "
 ANSWERS = {  # by student: what stands in the place of the instructor's answer
     "right": {},
     # the first passes the tests that one sees, and fails a hidden one; the second is plainly wrong
@@ -183,7 +196,7 @@ ANSWERS = {  # by student: what stands in the place of the instructor's answer
         "band": ("% side <", "% 32 <"),
         "placed": (".mean()", ".sum()"),
     },
-    "endless": {"blind": ("return (permutations[:, None]", "while True:\n        pass\n    return (permutations[:, None]")},
+    "endless": {"blind": ("return (permutations", ENDLESS + "return (permutations")},
 }
 LOST = {"right": set(), "wrong": {"test-band", "test-placed", "test-blind"}, "endless": {"test-blind"}}
 
@@ -207,14 +220,14 @@ def handed_in(student: str) -> NotebookNode:
 
 
 def tampered() -> NotebookNode:
-    """Nothing is answered but the name: tests are emptied, one is deleted, one is worth more, a check says yes to all."""
+    """Nothing is answered but the name. Tests are emptied, one is deleted, one is worth more, the imports are changed."""
     submission = build.release(build.read(build.chosen(["A1"])[0]))
     cells = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in submission.cells}
     cells["student"].source = "def student():\n    return 'tampered'"
     for name in ("test-band", "test-placed"):
         cells[name].source = "pass"
     cells["test-lens"].metadata.nbgrader.points = 100
-    cells["given-01"].source += "\nchecks.check_band = lambda answer: True"
+    cells["given-01"].source += "\ntorch.equal = torch.allclose = lambda *a, **k: True"
     submission.cells.remove(cells["test-corner"])
     return submission
 
@@ -245,8 +258,11 @@ def test_a_whole_round(tmp_path: Path):
     theirs = nbformat.read(tmp_path / "release" / "A1" / "A1.ipynb", as_version=4)
     assert [c.source for c in theirs.cells] == [c.source for c in ours.cells]
     for mine, other in zip(ours.cells, theirs.cells):
-        assert mine.metadata.get("nbgrader") == {**other.metadata.get("nbgrader", {}), **mine.metadata.get("nbgrader", {})} or not mine.metadata
-        assert mine.metadata.get("nbgrader", {}).get("checksum") == other.metadata.get("nbgrader", {}).get("checksum")
+        ours_says, theirs_says = mine.metadata.get("nbgrader", {}), other.metadata.get("nbgrader", {})
+        assert ours_says == {key: theirs_says.get(key) for key in ours_says}, "the checksum above all"
+        assert [mine.metadata.get(key) for key in ("deletable", "editable")] == [
+            other.metadata.get(key) for key in ("deletable", "editable")
+        ]
 
     for student, submission in {**{name: handed_in(name) for name in ANSWERS}, "tampered": tampered()}.items():
         path = tmp_path / "submitted" / student / "A1" / "A1.ipynb"

@@ -2,7 +2,7 @@
 # # A1 · Pretext: the missing part and the puzzle
 #
 # *After lessons 01 to 03. 24 points: 18 marked by running your code, 6 by reading your answers. About 3 hours; all cells
-# run for 2 to 3 minutes on 2 CPU cores.*
+# run for about a minute on 2 CPU cores.*
 #
 # | part | what you do | points |
 # |---|---|---|
@@ -26,7 +26,7 @@
 # %%
 import torch
 
-from sslkit import augment, checks, device, evaluate, losses, methods, nets, pretext, recipes, train, variants
+from sslkit import augment, device, evaluate, losses, methods, nets, pretext, recipes, train, variants
 from sslkit.data import load
 
 machine = device.pick()
@@ -257,12 +257,14 @@ for name, encoder in {"random": untrained, "your bands": network.encoder}.items(
 
 # %% [markdown] kind="written" id="why-bands" points=3
 # ### BEGIN SOLUTION
-# A band is narrow: a hidden pixel has visible ones a few pixels to its left and right, so *along rows* is hard to beat,
-# as with the stripes of the lesson. The network squeezes the picture through a bottleneck and paints it anew; it is
-# better than the mean image, since it knows what is there, and may be worse than the interpolation, which needs to know
-# nothing. Its encoder is still better than the random one. So error and features do not go together: the easier
-# the hole, the smaller the error, and the less has to be understood. To find out, train on bands of several widths, for
-# three seeds each, and set the probe's accuracy beside the error *relative to the best control*, choosing on val.
+# (For bands of 12 px; narrower ones are kinder to the rows.) The network is far ahead, 0.42 against 1.04 and 1.08. The
+# rows are no better than the mean image: a stroke is 3 px wide, so what lies between the two ends of a gap of 12 px
+# has little to do with either. Along the band, though, everything is interrupted for a moment only, and most of
+# a digit is still to be seen; that is what the network uses. Its encoder has 0.37 against 0.27 for the random one, which is
+# less than the half of lesson 02 gives: there more has to be guessed. So error and features do not go
+# together: errors of different holes cannot even be compared, only each with its own controls. To find out, train on
+# bands of several widths, for three seeds each, and set the probe's accuracy beside the error *relative to the best
+# control*, choosing on val.
 # ### END SOLUTION
 
 # %% [markdown]

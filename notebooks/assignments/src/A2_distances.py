@@ -2,7 +2,7 @@
 # # A2 · Distances: siamese and triplet
 #
 # *After lessons 05 and 06. 24 points: 18 marked by running your code, 6 by reading your answers. About 3 hours; all cells
-# run for 1 to 2 minutes on 2 CPU cores.*
+# run for about a minute on 2 CPU cores.*
 #
 # | part | what you do | points |
 # |---|---|---|
@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sslkit import augment, checks, device, evaluate, losses, nets, pairs, recipes, train, variants
+from sslkit import augment, device, evaluate, losses, nets, pairs, recipes, train, variants
 from sslkit.data import load
 
 machine = device.pick()
