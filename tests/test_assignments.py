@@ -220,7 +220,7 @@ def handed_in(student: str) -> NotebookNode:
 
 
 def tampered() -> NotebookNode:
-    """Nothing is answered but the name. Tests are emptied, one is deleted, one is worth more, the imports are changed."""
+    """Only the name is answered. Tests are emptied, one is deleted, one is worth more, the imports are changed."""
     submission = build.release(build.read(build.chosen(["A1"])[0]))
     cells = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in submission.cells}
     cells["student"].source = "def student():\n    return 'tampered'"
