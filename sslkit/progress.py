@@ -1,8 +1,8 @@
 """A learner's own progress: which checks have passed, in a file beside the data. No account, no network.
 
 `checks` tells it. The file is `progress.json` in the data folder, or what SSLKIT_PROGRESS names. Nothing is kept with
-SSLKIT_PROGRESS=0, nor with SSLKIT_STRICT=1, which stands for solutions and marking; where nothing can be written, nothing
-is kept either, and no lesson stops for it.
+SSLKIT_PROGRESS=0, nor with SSLKIT_STRICT=1, which stands for solutions and marking. Where nothing can be written,
+nothing is kept either, and no lesson stops for it.
 
     {"checks": {"nearest": {"tries": 3, "passed": "2026-03-02"}, "draw": {"tries": 1, "passed": ""}}}
 """
