@@ -633,10 +633,8 @@ def test_table_of_answers(capsys, monkeypatch):
         capsys.readouterr()
         told = [(check(answer), reason in capsys.readouterr().out) for of, answer, reason in WRONG if of is check]
         rows[check.__name__] = (sum(right), len(right), sum(not ok and said for ok, said in told), len(told))
-    lines = [
-        f"{name:<28}{a:>3} of {b:>2} right ones accepted {c:>4} of {d:>2} wrong ones told why"
-        for name, (a, b, c, d) in rows.items()
-    ]
+    lines = [f"{'':<28}right ones accepted   wrong ones told why"]
+    lines += [f"{name:<28}{f'{a} of {b}':<22}{c} of {d}" for name, (a, b, c, d) in rows.items()]
     print("\n" + "\n".join(lines))
     assert not [name for name, (a, b, c, d) in rows.items() if a < b or c < d], "an answer is judged wrongly"
     assert not [name for name, (_, b, _, d) in rows.items() if b < 3 or d < 4], "too few answers to try a check with"
