@@ -90,11 +90,14 @@ def small_copy(source, target="images", size=32, per_class=300):
 def my_data():
     ### BEGIN SOLUTION
     # Any folder: SSLKIT_ASSIGNMENT_IMAGES names one. Without it, a set that is there anyway, written out as pictures.
+    import atexit
     import os
+    import shutil
     import tempfile
 
     copy = Path(tempfile.gettempdir()) / f"sslkit-a4-{os.getpid()}"
     if not copy.exists():
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
         given = os.environ.get("SSLKIT_ASSIGNMENT_IMAGES")
         if given:
             small_copy(given, copy)
