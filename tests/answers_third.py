@@ -1,4 +1,4 @@
-"""More right answers to the exercises of lessons 00, 01 and 04, written in other ways."""
+"""Third right answers, written in yet other ways than those that stand beside the wrong ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from sslkit import checks
 
@@ -37,11 +38,31 @@ def neighbour_by_slices(image, k, patch, gap, move):
     return image.index_select(1, ranges[0]).index_select(2, ranges[1])
 
 
+def stop_by_distance(p_a, p_b, z_a, z_b):
+    with torch.no_grad():
+        z_a, z_b = (z / z.norm(dim=1, keepdim=True) for z in (z_a, z_b))
+    p_a, p_b = (p / p.norm(dim=1, keepdim=True) for p in (p_a, p_b))
+    return ((p_a - z_b) ** 2 + (p_b - z_a) ** 2).sum(dim=1).mean() / 2
+
+
+def correlation_slowly(a, b):
+    columns = [[np.corrcoef(x.numpy(), y.numpy())[0, 1] for y in b.T] for x in a.T]
+    return torch.tensor(columns, dtype=a.dtype)
+
+
+def random_mask_by_rank(n, patches, ratio, generator):
+    chosen = torch.rand(n, patches, generator=generator).topk(round(ratio * patches), dim=1).indices
+    return F.one_hot(chosen, patches).sum(dim=1).bool()
+
+
 RIGHT = [
     (checks.check_chance, lambda k: Fraction(1, k)),
     (checks.check_nearest, nearest_by_angle),
     (checks.check_draw, draw_with_numpy),
     (checks.check_four_turns, four_turns_step_by_step),
     (checks.check_neighbour, neighbour_by_slices),
+    (checks.check_stop, stop_by_distance),
+    (checks.check_cross_correlation, correlation_slowly),
+    (checks.check_random_mask, random_mask_by_rank),
 ]
 WRONG: list = []
