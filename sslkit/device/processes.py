@@ -7,6 +7,7 @@ over samples is then right as it is; for one that compares samples with each oth
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def join(device: torch.device | str = "auto") -> None:
         raise ValueError(f"{here} processes share {gpus} GPUs. Use --nproc_per_node={gpus}, or --device cpu.")
     if gpus:
         torch.cuda.set_device(local)
+    atexit.register(leave)
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
 
 
