@@ -130,8 +130,11 @@ def test_no_part_of_the_state_can_be_left_out(part, tmp_path, monkeypatch):
         real(run, state | ({part: run.state()[part]} if part else {}))
 
     monkeypatch.setattr(train.Run, "restore", forgets)
-    history, resumed, result = losses_of(make("simclr"), data, config=config, state=file)
-    equal = history == expected[0] and same(resumed, expected[1]) and result.steps == expected[2].steps
+    try:
+        history, resumed, result = losses_of(make("simclr"), data, config=config, state=file)
+        equal = history == expected[0] and same(resumed, expected[1]) and result.steps == expected[2].steps
+    except ValueError:  # without a history there are more steps than the epoch has
+        equal = False
     assert equal == (part is None)
 
 
