@@ -30,7 +30,7 @@ def pretrain(
     epochs: int | None = None,
     seed: int = 0,
     out: Path | None = None,
-    net: str = "convnet",
+    net: str | None = None,
     budget: str = "lesson",
     batch_size: int | None = None,
     lr: float | None = None,
@@ -56,7 +56,7 @@ def pretrain(
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
-        net: convnet or resnet18
+        net: convnet, resnet18 or vit; without it, the kind that the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
         batch_size: images a step
         lr: the highest learning rate
@@ -73,7 +73,8 @@ def pretrain(
 
     recipe = recipes.get(method)
     names.pick(budget, ("lesson", "long"), "budget")
-    names.pick(net, nets.NETS, "net")
+    if net is not None:
+        names.pick(net, nets.NETS, "net")
     devices.join(device)
     known = devices.in_turn(lambda: _splits(data, ("train",), size)["train"])
     images = known.images
@@ -83,7 +84,7 @@ def pretrain(
     given = {"batch_size": batch_size, "lr": lr}
     config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
     with devices.seeded(seed):
-        encoder = nets.build({"net": net, "channels": images.shape[1]} | _net_for(net, images))
+        encoder = recipes.encoder_for(method, images.shape[2:], images.shape[1], net)
         built = recipes.build(method, encoder, data)
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
@@ -353,11 +354,6 @@ def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
             f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
         )
     return splits
-
-
-def _net_for(net: str, images) -> dict:
-    """ResNet-18 has a stem for small images, and another for those above 64 px."""
-    return {"small_images": max(images.shape[2:]) <= 64} if net == "resnet18" else {}
 
 
 def _table(report: dict) -> str:

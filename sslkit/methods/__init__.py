@@ -10,22 +10,33 @@ from all processes (device.gather), and its batch cannot be worked through in pi
 from __future__ import annotations
 
 from sslkit import names, nets
-from sslkit.methods.joint import SimCLR, VICReg
+from sslkit.methods.contrastive import MoCo, SimCLR
+from sslkit.methods.distillation import DINO
+from sslkit.methods.masked import JEPA, MAE
 from sslkit.methods.metric import Siamese, Triplet
+from sslkit.methods.negative_free import BYOL, SimSiam
+from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
 from sslkit.methods.text import NextWord
 
 __all__ = [
+    "BYOL",
+    "DINO",
+    "JEPA",
+    "MAE",
     "METHODS",
+    "BarlowTwins",
     "Inpainting",
     "Jigsaw",
     "Method",
+    "MoCo",
     "NextWord",
     "RelativePosition",
     "Rotation",
     "Siamese",
     "SimCLR",
+    "SimSiam",
     "Supervised",
     "Triplet",
     "VICReg",
@@ -40,10 +51,18 @@ METHODS = {
     "siamese": Siamese,
     "triplet": Triplet,
     "simclr": SimCLR,
+    "moco": MoCo,
+    "byol": BYOL,
+    "simsiam": SimSiam,
+    "barlow-twins": BarlowTwins,
     "vicreg": VICReg,
+    "dino": DINO,
+    "mae": MAE,
+    "jepa": JEPA,
 }
 
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised
+Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
