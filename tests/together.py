@@ -76,11 +76,11 @@ def gradients(method: nn.Module, model: nn.Module, views: list[Tensor]) -> tuple
 def compared(name: str, settings: dict) -> dict[str, float]:
     """How far loss, gradients and state are from those of one process on the whole batch; the largest error of a
     parameter relative to the largest gradient of all."""
-    method = make(name, **settings).double()
+    method = make(name, **settings)
     x, rank, count = batch_of(name), devices.rank(), N // devices.world()
     rows = slice(rank * count, (rank + 1) * count)
     mine = tuple(t[rows] for t in x) if isinstance(x, tuple) else x[rows]
-    views = [v.double() if v.is_floating_point() else v for v in method.views(mine, devices.generator(rank))]
+    views = list(method.views(mine, devices.generator(rank)))
     numbers = name in ("siamese", "triplet")  # whose last view numbers rows of the part
     whole = [devices.gather(v) for v in views[:-1]]
     whole.append((devices.gather_rows if numbers else devices.gather)(views[-1]))
@@ -101,19 +101,21 @@ def compared(name: str, settings: dict) -> dict[str, float]:
 def parity(folder: Path) -> None:
     report = {name: compared(*setting) for name, setting in SETTINGS.items()}
     real = devices.gather
-    without = {}
+    without, never = {}, {"gradients": float("inf"), "state": float("inf")}
     for name, (method, settings) in SETTINGS.items():
-        views_first = devices.world()  # the whole batch is still put together by the real one
-        calls = iter(range(10**6))
+        calls = iter(range(10**6))  # the whole batch is still put together by the real one
         count = len(make(method, **settings).views(batch_of(method), devices.generator(0)))
         devices.gather = lambda x, c=calls, k=count: real(x) if next(c) < k else x
         try:
             without[name] = compared(method, settings)
         except Exception as error:  # such as rows that are not there
-            without[name] = {"gradients": float("inf"), "error": str(error), "world": views_first}
+            without[name] = never | {"error": str(error)}
         devices.gather = real
+    devices.share = lambda count: 1.0
+    unweighted = compared(*EXTRA["inpainting, blocks"])
     if devices.rank() == 0:
-        (folder / "report.json").write_text(json.dumps({"with": report, "without": without}))
+        report = {"with": report, "without": without, "unweighted": unweighted}
+        (folder / "report.json").write_text(json.dumps(report))
 
 
 def trained(folder: Path, **options) -> dict:
