@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import signal
 import time
 import traceback
@@ -485,4 +486,5 @@ def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
 
 def _lost(error: BaseException, kept: StateFile) -> str:
     go_on = f"The last state is in {kept.path}: start again to go on from there." if kept.path else "Start it again."
-    return f"another process of this run was lost ({str(error).strip().splitlines()[0][:120]}). {go_on}"
+    why = re.sub(r"^\[\S*\] ", "", str(error).strip().splitlines()[0])[:100]  # without the place in torch's sources
+    return f"another process of this run was lost ({why}). {go_on}"
