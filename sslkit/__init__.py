@@ -3,7 +3,7 @@
 One idea, one room. Imports flow one way, from top to bottom:
 
     names       one name out of many, or the nearest ones
-    device      devices, seeds, precision, environment variables
+    device      devices, seeds, precision, processes, environment variables
     variants    a name -> numbers of its own: each student's or group's version of an assignment
     words       text -> words -> numbers -> windows of k words and the next; the vocabulary; drawing a word
     ngrams      the next word by counting: unigram, bigram and longer, smoothed
@@ -16,6 +16,8 @@ One idea, one room. Imports flow one way, from top to bottom:
     pairs       what is compared with what: pairs, triplets, mining, and what goes wrong with them
     methods     net + pretext or augment + loss: one short nn.Module a method
     checkpoint  save and load, atomically, without pickled code
+    resume      the state of a run in one file, and how a run is asked to stop
+    memory      when a step finds no memory: which batch fits
     train       TrainConfig and fit: one readable loop
     recipes     what each method trains with, as measured
     evaluate    frozen encoder -> numbers: kNN, linear probe, label-efficiency curve, collapse measures, the controls
