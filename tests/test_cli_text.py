@@ -86,6 +86,7 @@ def test_docwords_is_the_text_that_needs_no_path(capsys, story, tmp_path, monkey
         (("next-word", "--data", "text:one"), "has one class only"),
         (("next-word", "--data", "text:story.txt", "--batch-size", "100000"), "fewer than a batch of 100000"),
         (("next-word", "--data", "text:story.txt", "--size", "32"), "resizes images"),
+        (("next-word", "--data", "text:story.txt", "--resume"), "it has no --resume"),
         (("next-word", "--data", "text:story.txt", "--net", "convnet"), "unknown net for text 'convnet'"),
         (("rotation", "--net", "context"), "unknown net 'context'"),
     ],
