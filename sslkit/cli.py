@@ -25,7 +25,7 @@ def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
 
 def pretrain(
     method: tyro.conf.Positional[str],
-    data: str = "photodigits",
+    data: str | None = None,
     epochs: int | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -35,6 +35,8 @@ def pretrain(
     lr: float | None = None,
     precision: str = "auto",
     size: int | None = None,
+    frames: int | None = None,
+    rate: float | None = None,
     device: str = "auto",
     compile: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
@@ -42,8 +44,8 @@ def pretrain(
     """Train an encoder without labels, and save it.
 
     Args:
-        method: the pretext task or method, such as rotation or simclr
-        data: photodigits, a torchvision set by name, or folder:PATH
+        method: the pretext task or method, such as rotation or simclr; on clips future, past, order, arrow
+        data: photodigits, a torchvision set by name, or folder:PATH; for a method on clips movingdigits or video:PATH
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
@@ -52,26 +54,35 @@ def pretrain(
         batch_size: images a step
         lr: the highest learning rate
         precision: auto, fp32 or bf16
-        size: resize the images of a folder to this many pixels
+        size: resize the images of a folder, or the frames of a video, to this many pixels
+        frames: of video:PATH, frames a window
+        rate: of video:PATH, frames a second
         device: auto, cpu, cuda or mps
         compile: torch.compile the encoder; for long runs on a GPU
         as_json: end with one line of JSON
     """
-    from sslkit import checkpoint, names, nets, recipes, train
+    from sslkit import checkpoint, methods, names, nets, recipes, train
     from sslkit import device as devices
 
     recipe = recipes.get(method)
     names.pick(budget, ("lesson", "long"), "budget")
     names.pick(net, nets.NETS, "net")
-    known = _splits(data, ("train",), size)["train"]
+    clips = method in methods.VIDEO
+    data = data or ("movingdigits" if clips else "photodigits")
+    known = _splits(data, ("train",), size, frames, rate)["train"]
     images = known.images
+    if clips != (images.ndim == 5):
+        kinds = (("clips", "movingdigits or video:PATH"), ("images", "photodigits or folder:PATH"))
+        (own, offer), (other, _) = kinds if clips else kinds[::-1]
+        raise ValueError(f"{method} works on {own}, and {data} is made of {other}. Use --data {offer}.")
     config = getattr(recipe, budget)
     if epochs is not None:
         config = replace(config, epochs=epochs, steps=0)
     given = {"batch_size": batch_size, "lr": lr}
     config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
     with devices.seeded(seed):
-        encoder = nets.build({"net": net, "channels": images.shape[1]} | _net_for(net, images))
+        channels = images.shape[-3] * (recipes.FRAMES if clips else 1)
+        encoder = nets.build({"net": net, "channels": channels} | _net_for(net, images))
         built = recipes.build(method, encoder, data)
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
@@ -281,13 +292,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
+def _splits(
+    data: str, wanted: tuple[str, ...], size: int | None, frames: int | None = None, rate: float | None = None
+) -> dict:
     from sslkit.data import load
 
-    splits = {split: load(data, split, size=size) for split in wanted}
-    if any(part.images.ndim != 4 for part in splits.values()):
-        raise ValueError(f"{data} is made of clips, and this command works on images. See sslkit.sequence, in Python.")
-    return splits
+    given = {name: value for name, value in (("frames", frames), ("rate", rate)) if value is not None}
+    return {split: load(data, split, size=size, **given) for split in wanted}
 
 
 def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
@@ -301,7 +312,7 @@ def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
 
 def _net_for(net: str, images) -> dict:
     """ResNet-18 has a stem for small images, and another for those above 64 px."""
-    return {"small_images": max(images.shape[2:]) <= 64} if net == "resnet18" else {}
+    return {"small_images": max(images.shape[-2:]) <= 64} if net == "resnet18" else {}
 
 
 def _table(report: dict) -> str:

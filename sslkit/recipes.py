@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from sslkit import checkpoint, methods, names, nets, pretext
-from sslkit.augment import STRONG, Augment
+from sslkit.augment import COLOURS, STRONG, Augment
+from sslkit.methods.video import MIRROR
 from sslkit.train import TrainConfig
 
 
@@ -51,12 +52,25 @@ RECIPES = {
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
 }
 
+# On clips.
+VIDEO = {
+    "future": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), MIRROR),
+    "past": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), MIRROR),
+    "order": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
+    "arrow": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
+    "future-embedding": Recipe(
+        TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS
+    ),
+}
+FRAMES = 4  # that an encoder of clips sees at once
+
 # Sets of digits: a mirror image is another sign or none, and a negative is the same digit.
-_DIGITS = ("photodigits", "mnist", "svhn")
+_DIGITS = ("photodigits", "movingdigits", "mnist", "svhn")
 
 
 def get(method: str) -> Recipe:
-    return RECIPES[names.pick(method, RECIPES, "method")]
+    known = RECIPES | VIDEO
+    return known[names.pick(method, known, "method")]
 
 
 def augment_for(recipe: Recipe, data: str) -> Augment:

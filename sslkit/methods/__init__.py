@@ -6,19 +6,27 @@ pieces, so that what the network sees can be looked at, and a test can hand in v
 
 from __future__ import annotations
 
+from functools import partial
+
 from sslkit import names, nets
 from sslkit.methods.joint import SimCLR, VICReg
 from sslkit.methods.metric import Siamese, Triplet
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
 from sslkit.methods.text import NextWord
+from sslkit.methods.video import Arrow, Future, FutureEmbedding, Order
 
 __all__ = [
     "METHODS",
+    "VIDEO",
+    "Arrow",
+    "Future",
+    "FutureEmbedding",
     "Inpainting",
     "Jigsaw",
     "Method",
     "NextWord",
+    "Order",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -40,9 +48,18 @@ METHODS = {
     "vicreg": VICReg,
 }
 
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised
+VIDEO = {  # on clips
+    "future": Future,
+    "past": partial(Future, backwards=True),
+    "order": Order,
+    "arrow": Arrow,
+    "future-embedding": FutureEmbedding,
+}
+
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised | Future | Order | Arrow | FutureEmbedding
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
-    return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+    known = METHODS | VIDEO
+    return known[names.pick(name, known, "method")](encoder, **settings)
