@@ -152,16 +152,15 @@ class Decoder(nn.Module):
 class FrameDecoder(nn.Module):
     """From what an encoder says about p frames to the frames after them: the second half of a U-Net.
 
-    Each frame ahead is put together from what has been seen, and a rest is added:
+        x̂_{p+a} = x_p + d_a,    a = 1 … ahead
 
-        x̂_a = w₀ x_p(moved by u_a) + Σ_i w_i x_i + r_a,    w ≥ 0, Σ w = 1, for every pixel by itself
+    Symbols: x_p -> the last frame of `seen`; d_a -> the difference, all of them from one pass. A fresh decoder has
+             d = 0: it copies the last frame.
+    Shapes:  seen (N, p, C, H, W) and encoder.features(seen), p · C channels -> (N, ahead, C, H, W). H and W are even.
 
-    Symbols: x_i -> frame i of `seen`, x_p the last; u_a -> how far each pixel has moved, in pixels; w -> a softmax;
-             r_a -> the rest. A fresh decoder has u = r = 0, and w nearly all on the last frame: it copies it.
-    Shapes:  seen (N, p, C, H, W) and features(seen) of an encoder with p · C channels -> (N, ahead, C, H, W). H and W
-             are even.
-    Ref:     Ronneberger, Fischer, Brox 2015, "U-Net" (the shape); Finn, Goodfellow, Levine 2016, "Unsupervised learning
-             for physical interaction through video prediction", Sec. 3 (moving pixels instead of painting them).
+    Each block sees what the one below it made, enlarged, beside the encoder's map of that size; the last also all
+    pixels seen, folded 2×2 into channels. As in Decoder nothing is computed at full size.
+    Ref:     Ronneberger, Fischer, Brox 2015, "U-Net: convolutional networks for biomedical image segmentation".
     """
 
     def __init__(self, encoder: Encoder, frames: int, ahead: int, width: int = 64):
@@ -171,41 +170,26 @@ class FrameDecoder(nn.Module):
         skips[0] += 4 * encoder.channels
         self.normalize, self.blocks = Normalize(), nn.ModuleList()
         for i, skip in enumerate(reversed(skips)):
-            after = width - i * width // 4
+            after = max(width - i * width // 4, width // 2)
             self.blocks.append(_conv_block(dim + skip, after, pool=False))
             dim = after
-        self.parts = (2, 1 + frames, self.channels)  # u, w, r
-        self.last = nn.Conv2d(dim, 4 * ahead * sum(self.parts), 3, padding=1)
+        self.last = nn.Conv2d(dim, 4 * ahead * self.channels, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, seen: Tensor, features: list[Tensor]) -> Tensor:
-        if seen.shape[-2] % 2 or seen.shape[-1] % 2:
-            raise ValueError(f"FrameDecoder needs frames of even height and width; got {tuple(seen.shape)}.")
+        if seen.ndim != 5 or seen.shape[1:3] != (self.frames, self.channels) or seen.shape[3] % 2 or seen.shape[4] % 2:
+            raise ValueError(
+                f"this FrameDecoder takes frames (N, {self.frames}, {self.channels}, H, W), H and W even; it got "
+                f"{tuple(seen.shape)}."
+            )
         *skips, y = features
-        half = F.pixel_unshuffle(self.normalize(seen.flatten(1, 2)), 2)  # every pixel, at half the size
-        skips[0] = torch.cat([F.interpolate(skips[0], size=half.shape[2:]), half], dim=1)
+        folded = F.pixel_unshuffle(self.normalize(seen.flatten(1, 2)), 2)
+        skips[0] = torch.cat([F.interpolate(skips[0], size=folded.shape[2:]), folded], dim=1)
         for block, skip in zip(self.blocks, reversed(skips)):
             y = block(torch.cat([F.interpolate(y, size=skip.shape[2:]), skip], dim=1))
-        maps = F.pixel_shuffle(self.last(y).float(), 2).unflatten(1, (self.ahead, -1))  # (N, A, parts, H, W)
-        flow, weight, rest = maps.split(self.parts, dim=2)
-        with torch.autocast(seen.device.type, enabled=False):  # 8 bits are too few for a place in the picture
-            last = seen[:, -1:].expand(-1, self.ahead, -1, -1, -1)
-            moved = shifted(last.flatten(0, 1), flow.flatten(0, 1)).view_as(last)
-            w = torch.cat([weight[:, :, :1] + 3, weight[:, :, 1:]], dim=2).softmax(dim=2)
-            kept = torch.einsum("naphw,npchw->nachw", w[:, :, 1:], seen)
-            return w[:, :, :1] * moved + kept + rest
-
-
-def shifted(x: Tensor, flow: Tensor) -> Tensor:
-    """Each pixel from elsewhere: y[i, j] = x[i + v, j + u], bilinear; beyond the border the border's own value.
-
-    Shapes: x (N, C, H, W), flow (N, 2, H, W), u to the right and v down in pixels -> (N, C, H, W).
-    """
-    h, w = x.shape[2:]
-    column, row = torch.arange(w, device=x.device), torch.arange(h, device=x.device)[:, None]
-    grid = torch.stack([(2 * (column + flow[:, 0]) + 1) / w - 1, (2 * (row + flow[:, 1]) + 1) / h - 1], dim=3)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        difference = F.pixel_shuffle(self.last(y).float(), 2)  # (N, ahead · C, H, W)
+        return seen[:, -1:] + difference.unflatten(1, (self.ahead, self.channels))
 
 
 def mlp(*sizes: int) -> nn.Sequential:

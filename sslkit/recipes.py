@@ -58,9 +58,7 @@ VIDEO = {
     "past": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), MIRROR),
     "order": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
     "arrow": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
-    "future-embedding": Recipe(
-        TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS
-    ),
+    "future-embedding": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
 }
 FRAMES = 4  # that an encoder of clips sees at once
 

@@ -56,7 +56,21 @@ VIDEO = {  # on clips
     "future-embedding": FutureEmbedding,
 }
 
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | SimCLR | VICReg | Supervised | Future | Order | Arrow | FutureEmbedding
+Method = (
+    Inpainting
+    | Jigsaw
+    | Rotation
+    | RelativePosition
+    | Siamese
+    | Triplet
+    | SimCLR
+    | VICReg
+    | Supervised
+    | Future
+    | Order
+    | Arrow
+    | FutureEmbedding
+)
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:

@@ -1,7 +1,7 @@
 """Pretext tasks on clips: the future, the past, the order of frames, the arrow of time.
 
-In all of them the encoder sees `frames` neighbouring frames at once, as its channels: build it with channels=frames · C.
-A batch is clips uint8 (N, T, C, H, W). `augment` changes all frames of a clip in the same way.
+In all of them the encoder sees `frames` frames at once, as its channels: build it with channels=frames · C. A batch is
+clips uint8 (N, T, C, H, W). `augment` changes all frames of a clip in the same way.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ class Future(nn.Module):
     def predict(self, seen: Tensor) -> Tensor:
         """Frames (N, frames, C, H, W), float in [0, 1], the nearest last -> (N, ahead, C, H, W), the nearest first."""
         return self.decoder(seen, self.encoder.features(seen))
+
+    def roll_out(self, seen: Tensor, ahead: int) -> Tensor:
+        """However far ahead: what was predicted, within [0, 1], is then taken as seen. -> (N, ahead, C, H, W)."""
+        frames = seen
+        while frames.shape[1] < self.frames + ahead:
+            frames = torch.cat([frames, self.predict(frames[:, -self.frames :]).clamp(0, 1)], dim=1)
+        return frames[:, self.frames : self.frames + ahead]
 
     def loss(self, seen: Tensor, target: Tensor) -> dict[str, Tensor]:
         error = (self.predict(seen) - target).square().mean(dim=(0, 2, 3, 4))  # (ahead,)

@@ -5,12 +5,13 @@
     turn        turn a picture to any angle, and see which way up the network takes it to be
     triplet_plane   move an anchor, a positive and a negative in the plane, and see the triplet loss pull at them
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
+    scrub       go through a clip frame by frame, forwards and backwards, with the prediction beside it
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
 GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
 
-All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`) knows what follows from what; it needs no
-front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
+All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`, `Scrub`) knows what follows from what; it
+needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
 
 A widget works on a copy of the method, taken when it is made, in eval mode. JupyterLab may run a callback in another
 thread while a cell trains the method on: put into eval mode there, it would stop learning its batch statistics.
@@ -24,6 +25,7 @@ from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
 from sslkit.widgets.panel import Drawing, Panel, Raster
 from sslkit.widgets.plane import NEGATIVES, PLACES, RATE, Plane, triplet_plane
 from sslkit.widgets.rotation import STEP, Turn, positions, turn, turned
+from sslkit.widgets.scrub import Scrub, scrub
 
 __all__ = [
     "Drawing",
@@ -52,4 +54,6 @@ __all__ = [
     "triplet_plane",
     "Decision",
     "same_or_not",
+    "Scrub",
+    "scrub",
 ]
