@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import test_checks_time
 import torch
 import torch.nn.functional as F
 
@@ -596,6 +597,10 @@ WRONG = [
     (checks.check_threshold, lambda d, s: -1.0, "the best threshold gets 0.85"),
     (checks.check_threshold, lambda d, s: d < 0.5, "asked for a number"),
 ]
+
+
+RIGHT += test_checks_time.RIGHT
+WRONG += test_checks_time.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)

@@ -11,7 +11,8 @@ Each returns one object: the value of a cell's last line, or something to `displ
 GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
 
 All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`, `Scrub`) knows what follows from what; it
-needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
+needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state,
+then draw.
 
 A widget works on a copy of the method, taken when it is made, in eval mode. JupyterLab may run a callback in another
 thread while a cell trains the method on: put into eval mode there, it would stop learning its batch statistics.
