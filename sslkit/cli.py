@@ -297,7 +297,8 @@ def _splits(
 ) -> dict:
     from sslkit.data import load
 
-    given = {name: value for name, value in (("frames", frames), ("rate", rate)) if value is not None}
+    given: dict[str, Any] = {"frames": frames, "rate": rate}
+    given = {name: value for name, value in given.items() if value is not None}
     return {split: load(data, split, size=size, **given) for split in wanted}
 
 

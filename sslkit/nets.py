@@ -174,8 +174,8 @@ class FrameDecoder(nn.Module):
             self.blocks.append(_conv_block(dim + skip, after, pool=False))
             dim = after
         self.last = nn.Conv2d(dim, 4 * ahead * self.channels, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for p in self.last.parameters():
+            nn.init.zeros_(p)
 
     def forward(self, seen: Tensor, features: list[Tensor]) -> Tensor:
         if seen.ndim != 5 or seen.shape[1:3] != (self.frames, self.channels) or seen.shape[3] % 2 or seen.shape[4] % 2:

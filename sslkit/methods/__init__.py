@@ -6,6 +6,7 @@ pieces, so that what the network sees can be looked at, and a test can hand in v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from sslkit import names, nets
@@ -75,5 +76,5 @@ Method = (
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
-    known = METHODS | VIDEO
+    known: dict[str, Callable[..., Method]] = {**METHODS, **VIDEO}
     return known[names.pick(name, known, "method")](encoder, **settings)
