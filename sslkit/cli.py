@@ -104,6 +104,7 @@ def evaluate(
     file: tyro.conf.Positional[Path],
     data: str = "photodigits",
     per_class: tuple[int, ...] = (10,),
+    labels: str | None = None,
     seeds: int = 3,
     controls: bool = True,
     size: int | None = None,
@@ -116,6 +117,7 @@ def evaluate(
         file: a checkpoint written by pretrain
         data: the data set to evaluate on
         per_class: labels a class; several give the curve
+        labels: which labels, where a data set has several: of movingdigits the digit, or direction, or speed
         seeds: how many draws of the labels
         controls: also measure chance, raw pixels, a random encoder, and supervised training from scratch
         size: resize the images of a folder to this many pixels
@@ -125,9 +127,14 @@ def evaluate(
     from sslkit import checkpoint, nets
     from sslkit import device as devices
     from sslkit import evaluate as room
+    from sslkit.augment import COLOURS, STRONG
 
     encoder = checkpoint.load_encoder(file).to(devices.pick(device))
-    splits = _labelled(data, ("train", "val", "test"), size)
+    splits, augment = _labelled(data, ("train", "val", "test"), size), STRONG
+    if labels is not None:
+        splits = {name: split.labelled_by(labels) for name, split in splits.items()}
+    if splits["train"].images.ndim == 5:
+        splits, augment = _first_frames(splits, encoder, file), COLOURS
     known, test = splits["train"], splits["test"]
 
     def vote(extract) -> float:
@@ -140,7 +147,8 @@ def evaluate(
 
     start = time.perf_counter()
     report: dict = {"file": str(file), "data": data, "data_hash": test.hash, "draws": seeds}
-    report["probe"] = curve(room.label_efficiency(encoder, splits, per_class, seeds))
+    report |= {"labels": labels} if labels else {}
+    report["probe"] = curve(room.label_efficiency(encoder, splits, per_class, seeds, augment))
     report["knn"] = vote(lambda images: room.features(encoder, images))
     if controls:
         with devices.seeded(0):
@@ -149,8 +157,8 @@ def evaluate(
             "chance": 1 / len(known.classes),
             "pixels": vote(lambda images: room.pixels(images.to(devices.pick(device)))),
             "pixels_probe": curve(room.label_efficiency(room.pixels, splits, per_class, seeds, augment=None)),
-            "random": curve(room.label_efficiency(untrained, splits, per_class, seeds)),
-            "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, device=device)),
+            "random": curve(room.label_efficiency(untrained, splits, per_class, seeds, augment)),
+            "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, augment, device=device)),
         }
     report["seconds"] = time.perf_counter() - start
     print(_table(report))
@@ -194,6 +202,8 @@ def transfer(
         raise ValueError("--freeze and --gradual exclude each other: frozen for good, or for the first half only.")
     encoder = checkpoint.load_encoder(file)
     splits = _labelled(data, ("train", "test"), size)
+    if splits["train"].images.ndim == 5:
+        raise ValueError(f"{data} is made of clips, and transfer works on images. What clips teach: see evaluate.")
     mode = "frozen" if freeze else "gradual" if gradual else "fine-tuned"
 
     def curve(copied: int | None, mode: str) -> dict:
@@ -309,6 +319,18 @@ def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
             f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
         )
     return splits
+
+
+def _first_frames(splits: dict, encoder, file: Path) -> dict:
+    """Of every clip the frames that the encoder sees at once."""
+    train = splits["train"]
+    frames, rest = divmod(encoder.channels, train.images.shape[2])
+    if rest or frames < 2:
+        raise ValueError(
+            f"the encoder of {file} sees single images, and {train.name} is made of clips. Use one that was pretrained "
+            "on clips."
+        )
+    return {name: replace(split, images=split.images[:, :frames]) for name, split in splits.items()}
 
 
 def _net_for(net: str, images) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from sslkit import names, nets
 from sslkit.methods.joint import SimCLR, VICReg
@@ -49,7 +50,7 @@ METHODS = {
     "vicreg": VICReg,
 }
 
-VIDEO = {  # on clips
+VIDEO: dict[str, Callable[..., Method]] = {  # on clips
     "future": Future,
     "past": partial(Future, backwards=True),
     "order": Order,
@@ -76,5 +77,5 @@ Method = (
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
-    known: dict[str, Callable[..., Method]] = {**METHODS, **VIDEO}
+    known: dict[str, Any] = {**METHODS, **VIDEO}
     return known[names.pick(name, known, "method")](encoder, **settings)
