@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from sslkit import checkpoint, methods, names, nets, pretext
-from sslkit.augment import COLOURS, STRONG, Augment
+from sslkit.augment import STRONG, Augment
 from sslkit.methods.video import MIRROR
 from sslkit.train import TrainConfig
 
@@ -54,11 +54,11 @@ RECIPES = {
 
 # On clips.
 VIDEO = {
-    "future": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), MIRROR),
-    "past": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), MIRROR),
-    "order": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
-    "arrow": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
-    "future-embedding": Recipe(TrainConfig(steps=1500, batch_size=64), TrainConfig(steps=3000, batch_size=64), COLOURS),
+    "future": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "past": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "order": Recipe(TrainConfig(steps=600, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "arrow": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "future-embedding": Recipe(TrainConfig(steps=900, batch_size=64), TrainConfig(steps=2400, batch_size=64)),
 }
 FRAMES = 4  # that an encoder of clips sees at once
 

@@ -69,9 +69,11 @@ def rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
-def accuracy(encoders, splits: Splits, augment: Augment | None = STRONG) -> dict:
+def accuracy(encoders, splits: Splits, augment: Augment | None = STRONG, copies: int = evaluate.COPIES) -> dict:
     """Ten labels a class: a probe on each encoder, which need not be a network, over ten draws of labels."""
-    scores = [evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS, augment)[LABELS] for encoder in encoders]
+    scores = [
+        evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS, augment, copies)[LABELS] for encoder in encoders
+    ]
     return figures(scores) | {"blocks": [score.block for score in scores], "right": right(scores)}
 
 
