@@ -98,11 +98,9 @@ def test_the_frame_that_is_shown_is_the_clip_s():
 
 
 def test_a_network_is_asked_once_for_a_clip_and_a_way(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        methods.Future, "predict", lambda self, x, p=methods.Future.predict: (asked.append(1), p(self, x))[1]
-    )
-    shown = panel()
+    given, asked, predict = pair(), [], methods.Future.predict
+    monkeypatch.setattr(methods.Future, "predict", lambda self, seen: (asked.append(1), predict(self, seen))[1])
+    shown = widgets.scrub(*given, clips())
     for frame in (6, 8, 10):
         slider(shown).value = frame
     assert len(asked) == 2  # six frames, four at a time
