@@ -6,13 +6,14 @@
     triplet_plane   move an anchor, a positive and a negative in the plane, and see the triplet loss pull at them
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
     scrub       go through a clip frame by frame, forwards and backwards, with the prediction beside it
+    copied_layers   choose how many layers are copied and whether they are frozen, and see what was measured
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
 GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
 
-All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`, `Scrub`) knows what follows from what; it
-needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state,
-then draw.
+All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`, `Depth`, `Scrub`) knows what follows from
+what; it needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the
+state, then draw.
 
 A widget works on a copy of the method, taken when it is made, in eval mode. JupyterLab may run a callback in another
 thread while a cell trains the method on: put into eval mode there, it would stop learning its batch statistics.
@@ -21,6 +22,7 @@ thread while a cell trains the method on: put into eval mode there, it would sto
 from __future__ import annotations
 
 from sslkit.widgets.decision import Decision, same_or_not
+from sslkit.widgets.depth import Depth, copied_layers
 from sslkit.widgets.hole import CELLS, HOLES, Hole, fill_hole, fillings, mask_of, name_of, outline
 from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
 from sslkit.widgets.panel import Drawing, Panel, Raster
@@ -57,4 +59,6 @@ __all__ = [
     "same_or_not",
     "Scrub",
     "scrub",
+    "Depth",
+    "copied_layers",
 ]
