@@ -42,7 +42,8 @@ known, val, test = splits.values()
 # %%
 # NBVAL_CHECK_OUTPUT
 print("clips (N, T, C, H, W):", tuple(known.images.shape), tuple(val.images.shape), tuple(test.images.shape))
-print("also known, for probes alone:", *(f"{name}: {' '.join(t.classes)};" for name, t in known.targets.items() if t.classes))
+for name in ("direction", "speed"):
+    print(f"{name}, for probes alone: {', '.join(known.targets[name].classes)}")
 
 # %%
 three = val.images[torch.tensor([1, 4, 6])]
@@ -117,16 +118,18 @@ for name, values in errors.items():
 
 # %%
 seen, target = sequence.future(clips[[1, 4, 6]], past=4, ahead=1, start=0)
-pictures = torch.stack([seen[:, -1], target, sequence.linear(seen), sequence.mean(seen)], dim=1)
-plots.image_grid(pictures.flatten(0, 1), ["last seen", "the next", "linear", "mean"], columns=4, size=1.0)
+pictures = torch.cat([seen[:, -1], target, sequence.linear(seen), sequence.mean(seen)])
+plots.image_grid(pictures, columns=3, size=1.0, rows=["last seen", "the next", "linear", "mean"])
 
 # %% [markdown]
 # *Figure: for three clips the last frame seen, the next one, its linear extrapolation, and the mean of the four seen. The
-# extrapolation has a ghost beside the digit, the mean four pale digits.*
+# extrapolation has a dark ghost beside the digit, the mean is a pale smear.*
 #
 # Things keep their colour and change their place. A rule for each pixel by itself does the opposite: it keeps the place
-# and changes the colour. So it draws ghosts, and to copy the last frame is the better guess. Any network has to be
-# compared with *that*.
+# and changes the colour. So linear extrapolation draws ghosts, and to copy the last frame is the better guess.
+#
+# And the smear? One frame ahead it is behind the copy; from two ahead on it is **better** than a sharp digit. Keep that in
+# mind, it comes back. A network has to be compared with these, whichever is best.
 #
 # ## A network that looks ahead
 #
@@ -168,6 +171,9 @@ plots.by_ahead(errors, title="clips of val")
 # %% [markdown]
 # *Figure: mean squared error by frames ahead. Linear extrapolation is the highest curve and rises steeply, copying the last
 # frame and the mean lie in the middle, the network lies far below them at every distance.*
+#
+# Here are the final figures, from the experiment (`make experiments LESSON=07`): the *test* clips, every beginning that
+# leaves room for four frames ahead, three networks.
 
 # %%
 file = json.loads((scoreboard.FILE.parent / "experiments" / "07.json").read_text())
