@@ -29,7 +29,7 @@ def pretrain(
     epochs: int | None = None,
     seed: int = 0,
     out: Path | None = None,
-    net: str = "convnet",
+    net: str | None = None,
     budget: str = "lesson",
     batch_size: int | None = None,
     lr: float | None = None,
@@ -49,7 +49,7 @@ def pretrain(
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
-        net: convnet or resnet18
+        net: convnet, resnet18 or vit; without it, the kind that the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
         batch_size: images a step
         lr: the highest learning rate
@@ -66,7 +66,8 @@ def pretrain(
 
     recipe = recipes.get(method)
     names.pick(budget, ("lesson", "long"), "budget")
-    names.pick(net, nets.NETS, "net")
+    if net is not None:
+        names.pick(net, nets.NETS, "net")
     clips = method in methods.VIDEO
     data = data or ("movingdigits" if clips else "photodigits")
     known = _splits(data, ("train",), size, frames, rate)["train"]
@@ -82,7 +83,7 @@ def pretrain(
     config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
     with devices.seeded(seed):
         channels = images.shape[-3] * (recipes.FRAMES if clips else 1)
-        encoder = nets.build({"net": net, "channels": channels} | _net_for(net, images))
+        encoder = recipes.encoder_for(method, images.shape[-2:], channels, net)
         built = recipes.build(method, encoder, data)
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
@@ -331,11 +332,6 @@ def _first_frames(splits: dict, encoder, file: Path) -> dict:
             "on clips."
         )
     return {name: replace(split, images=split.images[:, :frames]) for name, split in splits.items()}
-
-
-def _net_for(net: str, images) -> dict:
-    """ResNet-18 has a stem for small images, and another for those above 64 px."""
-    return {"small_images": max(images.shape[-2:]) <= 64} if net == "resnet18" else {}
 
 
 def _table(report: dict) -> str:

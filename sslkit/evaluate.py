@@ -87,6 +87,33 @@ def collapse(z: Tensor) -> dict[str, float]:
     return {"std": std.item(), "effective_rank": entropy.exp().item() if s.sum() > 1e-6 else 1.0}
 
 
+def collapsed(z: Tensor) -> str:
+    """Name a collapse of embeddings z (N, D), of N different images, in plain words; or "" if there is none.
+
+    Complete: every image has nearly the same embedding (std below 0.1). Dimensional: the embeddings differ, but in few
+    directions (an effective rank below a twentieth of the D that there are, or of N where that is less). For distances
+    beside a margin, as in siamese and triplet training, see pairs.collapsed.
+    Ref: Jing, Vincent, LeCun, Tian 2022, "Understanding dimensional collapse in contrastive self-supervised learning".
+    """
+    if z.ndim != 2 or len(z) < 2:
+        raise ValueError(f"expected embeddings (N, D) of at least two images; got {tuple(z.shape)}.")
+    std, rank = collapse(z).values()
+    directions = min(z.shape[1], len(z) - 1)
+    if std < 0.1:
+        return (
+            f"complete collapse: all {len(z)} images have nearly the same embedding (std {std:.2f}; spread evenly it "
+            "would be 1). The views agree because everything agrees. Something has to hold embeddings apart: "
+            "negatives, a stopped gradient with a predictor, or a term for the variance. Is it off, or too weak?"
+        )
+    if rank < max(1.5, directions / 20):
+        return (
+            f"dimensional collapse: the embeddings differ, but only along about {rank:.0f} of {directions} directions "
+            f"(std {std:.2f}). The other coordinates repeat these. A term that makes coordinates unlike each other is "
+            "missing or too weak, or the views share a few things that are easy to agree on."
+        )
+    return ""
+
+
 # ------------------------------------------------------------------------------------------------------- classifiers
 
 

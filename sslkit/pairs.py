@@ -125,6 +125,7 @@ def collapsed(embeddings: Tensor, margin: float = 1.0) -> str:
     """Do all images have the same embedding? A message if they do, or "". Shapes: (N, D), of N different images.
 
     Then every distance is 0: the triplet loss is stuck at α, and the contrastive loss of balanced pairs at m² / 4.
+    Where there is no margin and lengths do not count, evaluate.collapsed tells.
     """
     if len(embeddings) < 2:
         raise ValueError("one embedding cannot be compared; expected those of at least two images.")

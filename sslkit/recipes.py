@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class Recipe:
     long: TrainConfig
     augment: Augment = STRONG
     settings: dict = field(default_factory=dict)
+    net: str = "convnet"  # the kind of encoder, one of nets.NETS; see `encoder_for`
 
 
 # Every tile of a puzzle in colours of its own: else colour tells which tiles lie side by side.
@@ -49,7 +51,19 @@ RECIPES = {
     ),
     "triplet": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
+    "moco": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "byol": Recipe(TrainConfig(steps=2000, batch_size=64), TrainConfig(steps=4000, batch_size=64)),
+    "simsiam": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "barlow-twins": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "dino": Recipe(TrainConfig(steps=1600, batch_size=64), TrainConfig(steps=3200, batch_size=64)),
+    "mae": Recipe(
+        TrainConfig(steps=1500, batch_size=128),
+        TrainConfig(steps=3500, batch_size=128),
+        settings={"target": pretext.contrast_normalised_edges, "normalise": False},
+        net="vit",
+    ),
+    "jepa": Recipe(TrainConfig(steps=1000, batch_size=128), TrainConfig(steps=3500, batch_size=128), net="vit"),
 }
 
 # On clips.
@@ -69,6 +83,21 @@ _DIGITS = ("photodigits", "movingdigits", "mnist", "svhn")
 def get(method: str) -> Recipe:
     known = RECIPES | VIDEO
     return known[names.pick(method, known, "method")]
+
+
+def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, net: str | None = None) -> nets.Encoder:
+    """A fresh encoder of the kind that the method's recipe names, or of kind `net`, for images of this size.
+
+    ResNet-18 has a stem for small images, and another for those above 64 px; a vision transformer cuts an image into
+    about 8×8 patches: squares of 4 px at 28 and 32 px.
+    """
+    net = names.pick(net or get(method).net, nets.NETS, "net")
+    fitting: dict = {}
+    if net == "resnet18":
+        fitting = {"small_images": max(size) <= 64}
+    elif net == "vit":
+        fitting = {"patch": nets.patch_for(size)}
+    return nets.build({"net": net, "channels": channels} | fitting)
 
 
 def augment_for(recipe: Recipe, data: str) -> Augment:

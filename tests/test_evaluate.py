@@ -125,6 +125,27 @@ def test_collapse_does_not_mind_the_length_of_the_rows():
     assert collapse(longer) == pytest.approx(collapse(z), rel=1e-4)
 
 
+def test_a_collapse_is_named():
+    g = torch.Generator().manual_seed(0)
+    noise = torch.randn(300, 64, generator=g)
+    assert evaluate.collapsed(noise) == ""
+    assert evaluate.collapsed(7 * noise) == "", "lengths do not count"
+    one_point = evaluate.collapsed(torch.ones(300, 64) + 0.02 * noise)
+    assert one_point.startswith("complete collapse: all 300 images have nearly the same embedding (std 0.02;")
+    one_line = evaluate.collapsed(noise[:, :1] * torch.ones(64) + 0.001 * noise)
+    assert one_line.startswith("dimensional collapse: the embeddings differ, but only along about 2 of 64 directions")
+    few = evaluate.collapsed(noise[:, :3] @ torch.randn(3, 256, generator=g))
+    assert "only along about 3 of 256 directions" in few
+    assert evaluate.collapsed(noise[:, :20] @ torch.randn(20, 256, generator=g)) == ""
+    assert evaluate.collapsed(noise[:10] @ torch.randn(64, 256, generator=g)) == "", "ten images span nine directions"
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(1, 4), torch.ones(4), torch.ones(4, 3, 2)])
+def test_a_collapse_is_asked_of_several_embeddings(wrong):
+    with pytest.raises(ValueError, match=r"expected embeddings \(N, D\) of at least two images; got"):
+        evaluate.collapsed(wrong)
+
+
 # ---- nearest neighbours ------------------------------------------------------------------------------------------
 
 

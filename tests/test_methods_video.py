@@ -169,6 +169,8 @@ def test_rolled_out_it_predicts_from_its_own_predictions():
 def test_frames_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="the encoder has 3 channels: no 4 frames of 1 or 3.*channels=12 for clips in"):
         methods.Future(nets.ConvNet(3))
+    with pytest.raises(ValueError, match="a ViT sees single images. For clips use a ConvNet"):
+        methods.Order(nets.ViT(12))
     with pytest.raises(ValueError, match=r"takes frames \(N, 4, 3, H, W\), H and W even; it got \(16, 4, 3, 15, 16\)"):
         make("future", Augment())(batch()[:, :, :, 1:])
     with pytest.raises(ValueError, match="need clips of 8 frames, and these have 5"):

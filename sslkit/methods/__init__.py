@@ -11,28 +11,39 @@ from functools import partial
 from typing import Any
 
 from sslkit import names, nets
-from sslkit.methods.joint import SimCLR, VICReg
+from sslkit.methods.contrastive import MoCo, SimCLR
+from sslkit.methods.distillation import DINO
+from sslkit.methods.masked import JEPA, MAE
 from sslkit.methods.metric import Siamese, Triplet
+from sslkit.methods.negative_free import BYOL, SimSiam
+from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
 from sslkit.methods.text import NextWord
 from sslkit.methods.video import Arrow, Future, FutureEmbedding, Order
 
 __all__ = [
+    "BYOL",
+    "DINO",
+    "JEPA",
+    "MAE",
     "METHODS",
     "VIDEO",
     "Arrow",
     "Future",
     "FutureEmbedding",
+    "BarlowTwins",
     "Inpainting",
     "Jigsaw",
     "Method",
+    "MoCo",
     "NextWord",
     "Order",
     "RelativePosition",
     "Rotation",
     "Siamese",
     "SimCLR",
+    "SimSiam",
     "Supervised",
     "Triplet",
     "VICReg",
@@ -47,7 +58,14 @@ METHODS = {
     "siamese": Siamese,
     "triplet": Triplet,
     "simclr": SimCLR,
+    "moco": MoCo,
+    "byol": BYOL,
+    "simsiam": SimSiam,
+    "barlow-twins": BarlowTwins,
     "vicreg": VICReg,
+    "dino": DINO,
+    "mae": MAE,
+    "jepa": JEPA,
 }
 
 VIDEO: dict[str, Callable[..., Method]] = {  # on clips
@@ -58,21 +76,9 @@ VIDEO: dict[str, Callable[..., Method]] = {  # on clips
     "future-embedding": FutureEmbedding,
 }
 
-Method = (
-    Inpainting
-    | Jigsaw
-    | Rotation
-    | RelativePosition
-    | Siamese
-    | Triplet
-    | SimCLR
-    | VICReg
-    | Supervised
-    | Future
-    | Order
-    | Arrow
-    | FutureEmbedding
-)
+Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
+Clips = Future | Order | Arrow | FutureEmbedding
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Clips | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:

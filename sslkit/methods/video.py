@@ -35,10 +35,9 @@ class Future(nn.Module):
         width: int = 64,
     ):
         super().__init__()
-        check_frames(encoder, frames)
-        self.encoder, self.augment = encoder, augment
+        self.encoder, self.augment = of_frames(encoder, frames), augment
         self.frames, self.ahead, self.backwards = frames, ahead, backwards
-        self.decoder = nets.FrameDecoder(encoder, frames, ahead, width)
+        self.decoder = nets.FrameDecoder(self.encoder, frames, ahead, width)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         x = self.augment(x, generator)
@@ -86,8 +85,8 @@ class FutureEmbedding(nn.Module):
         width: int = 256,
     ):
         super().__init__()
-        check_frames(encoder, frames)
-        self.encoder, self.augment, self.frames, self.ahead = encoder, augment, frames, ahead
+        self.encoder, self.augment = of_frames(encoder, frames), augment
+        self.frames, self.ahead = frames, ahead
         self.weights = (invariance, variance, covariance)
         self.projector = nets.mlp(encoder.dim, width, width)
         self.predictor = nets.mlp(width, width, width)
@@ -109,8 +108,7 @@ class Order(nn.Module):
 
     def __init__(self, encoder: nets.Encoder, augment: Augment = MIRROR, frames: int = 4, width: int = 256):
         super().__init__()
-        check_frames(encoder, frames)
-        self.encoder, self.augment, self.frames = encoder, augment, frames
+        self.encoder, self.augment, self.frames = of_frames(encoder, frames), augment, frames
         self.head = nets.mlp(encoder.dim, width, 2)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -145,8 +143,7 @@ class Arrow(nn.Module):
         width: int = 256,
     ):
         super().__init__()
-        check_frames(encoder, frames)
-        self.encoder, self.augment = encoder, augment
+        self.encoder, self.augment = of_frames(encoder, frames), augment
         self.frames, self.length, self.step = frames, length, step
         self.head = nets.mlp(((length - frames) // step + 1) * encoder.dim, width, 2)
 
@@ -167,10 +164,13 @@ class Arrow(nn.Module):
         return self.loss(*self.views(x, generator))
 
 
-def check_frames(encoder: nets.Encoder, frames: int) -> None:
-    """Raise ValueError unless the encoder's channels are `frames` frames of 1 or 3."""
+def of_frames(encoder: nets.Encoder, frames: int) -> nets.ConvNet | nets.ResNet18:
+    """The encoder, if its channels are `frames` frames of 1 or 3; else ValueError."""
+    if isinstance(encoder, nets.ViT):
+        raise ValueError("a ViT sees single images. For clips use a ConvNet or a ResNet18 with channels=frames · C.")
     if encoder.channels not in (frames, 3 * frames):
         raise ValueError(
             f"the encoder has {encoder.channels} channels: no {frames} frames of 1 or 3 channels each. Build it with "
             f"channels={3 * frames} for clips in colour, {frames} for grey ones."
         )
+    return encoder

@@ -1,4 +1,4 @@
-"""Two views of an image agree: joint embedding."""
+"""Two views agree, and the statistics of a batch keep the embedding from collapsing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 
 
-class SimCLR(nn.Module):
-    """Two views of an image recognise each other among all others. Chen, Kornblith, Norouzi, Hinton 2020."""
+class BarlowTwins(nn.Module):
+    """Each coordinate correlates with itself in the other view, and with no other. Zbontar et al. 2021."""
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, temperature: float = 0.2, width: int = 256):
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, redundancy: float = 5e-3, width: int = 256):
         super().__init__()
-        self.encoder, self.augment, self.temperature = encoder, augment, temperature
-        self.projector = nets.mlp(encoder.dim, width, 64)
+        self.encoder, self.augment, self.redundancy = encoder, augment, redundancy
+        self.projector = nets.mlp(encoder.dim, width, width)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return self.augment(x, generator), self.augment(x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z_a, z_b = self.projector(self.encoder(torch.cat([a, b]))).chunk(2)
-        return {"loss": losses.nt_xent(z_a, z_b, self.temperature)}
+        return losses.barlow_twins(z_a, z_b, self.redundancy)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))

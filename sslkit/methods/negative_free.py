@@ -1,0 +1,68 @@
+"""Predict the other view's embedding, with nothing to be told apart from: a predictor and a stopped gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sslkit import losses, nets
+from sslkit.augment import STRONG, Augment
+from sslkit.methods.momentum import follow, follower, rising
+
+
+class BYOL(nn.Module):
+    """Predict how a slowly following network, the target, sees the other view. Grill et al. 2020.
+
+    The momentum rises from `momentum` to 1 over the run (Sec. 3.3). The loss is the mean of both directions; the paper
+    takes their sum.
+    """
+
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, momentum: float = 0.99):
+        super().__init__()
+        self.encoder, self.augment, self.momentum = encoder, augment, momentum
+        self.projector = nets.mlp(encoder.dim, width, 64)
+        self.predictor = nets.mlp(64, width, 64)
+        self.target = follower(nn.Sequential(encoder, self.projector))
+
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return self.augment(x, generator), self.augment(x, generator)
+
+    def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+        both = torch.cat([a, b])
+        p_a, p_b = self.predictor(self.projector(self.encoder(both))).chunk(2)
+        with torch.no_grad():
+            t_a, t_b = self.target(both).chunk(2)
+        return {"loss": (losses.normalised_mse(p_a, t_b) + losses.normalised_mse(p_b, t_a)) / 2}
+
+    def after_step(self, progress: float) -> None:
+        follow(self.target, nn.Sequential(self.encoder, self.projector), rising(self.momentum, progress))
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return self.loss(*self.views(x, generator))
+
+
+class SimSiam(nn.Module):
+    """Predict the other view's embedding, and do not let it come to meet you. Chen, He 2021.
+
+    One network for both views; what is predicted counts as a constant (stop-gradient), and nothing else prevents the
+    collapse. The projector ends with batch norm (Sec. 4.4), and the predictor is narrow in the middle.
+    """
+
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, bottleneck: int = 64):
+        super().__init__()
+        self.encoder, self.augment = encoder, augment
+        last = nn.BatchNorm1d(width, affine=False)
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), last)
+        self.predictor = nets.mlp(width, bottleneck, width)
+
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return self.augment(x, generator), self.augment(x, generator)
+
+    def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+        z = self.projector(self.encoder(torch.cat([a, b])))
+        p_a, p_b = self.predictor(z).chunk(2)
+        z_a, z_b = z.detach().chunk(2)  # the stop-gradient
+        return {"loss": (losses.normalised_mse(p_a, z_b) + losses.normalised_mse(p_b, z_a)) / 2}
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return self.loss(*self.views(x, generator))
