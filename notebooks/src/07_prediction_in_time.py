@@ -185,7 +185,9 @@ for seed, (one, *_, four) in enumerate(file["future"]["errors"]["4"]):
     print(f"{f'future, seed {seed}':<35} {one:.4f}   {four:.4f}")
 
 # %% [markdown]
-# TEXT-ERRORS
+# Of the two sharp controls copying is the better one: {copy-last.forwards.4.0|4} one frame ahead and {copy-last.forwards.4.3|4} four
+# ahead. The network has {future.errors.4.0.0|4} and {future.errors.4.0.3|4}: **less than half, near and far**, and its three
+# runs hardly differ. Four ahead it also halves the error of the smear, {mean.forwards.4.3|4}.
 #
 # ## Why it paints blur
 #
@@ -279,7 +281,10 @@ for name, method in {"future": future, "past": past}.items():
     print(f"{name:<32}" + "".join(f"{errors_of(method, x, 4)[-1]:>12.4f}" for x in ways.values()))
 
 # %% [markdown]
-# TEXT-PAST
+# Over three runs, on test: the network of the future has {future.errors.4.0.3|4} four frames ahead on clips that run forwards,
+# and {future.other_way.0.3|4} on the same clips backwards. That of the past has {past.errors.4.0.3|4} on its own way, backwards,
+# and {past.other_way.0.3|4} forwards. Copying the last frame costs the same both ways, {copy-last.forwards.4.3|4} and
+# {copy-last.backwards.4.3|4}. So each network learned *its* direction of time, and pays by about a third in the other.
 #
 # ## Scrub through it
 #
@@ -385,7 +390,15 @@ with torch.inference_mode():
 checks.predicted(my_guess, right, "share of right answers")
 
 # %% [markdown]
-# TEXT-ARROW
+# With its recipe's 800 steps it is right in {arrow.accuracy.0|2}, {arrow.accuracy.1|2} and {arrow.accuracy.2|2} of the test
+# clips (three runs), and *in order?* in {order.accuracy.0|2}, {order.accuracy.1|2} and {order.accuracy.2|2}.
+#
+# Does it really see the bounce? Take the loss of speed away, and nothing else: the same small pictures, thrown over plain
+# black, whose bounces keep all of their speed. The film backwards is then a possible film. Three networks are right in
+# {arrow-elastic.accuracy.0|2}, {arrow-elastic.accuracy.1|2} and {arrow-elastic.accuracy.2|2} of the clips: a tossed coin. With a fifth of
+# the speed lost at each bounce it is {arrow-lossy.accuracy.0|2}, {arrow-lossy.accuracy.1|2} and {arrow-lossy.accuracy.2|2}. **The arrow of time
+# is in what cannot be undone.** Where everything can be undone, the question has no answer, and training longer helps as
+# little as with the zero upside down in lesson 04.
 #
 # ## Without pixels
 #
@@ -410,7 +423,11 @@ for name, weights in {"nearness alone": {"variance": 0.0, "covariance": 0.0}, "V
     print(f"{name:<16}{facts}, {collapse[name]['effective_rank']:.0f} directions in use")
 
 # %% [markdown]
-# TEXT-EMBEDDING
+# With nearness alone all embeddings become one: the distance is 0, and so is what they say. **Collapse.** Pixels cannot do
+# that: they are what they are. VICReg (lesson 10) asks for more: every coordinate of the embeddings must vary over a batch,
+# and no two may say the same. Now the distance is larger, and the embeddings differ from clip to clip.
+#
+# Past and future get colours and crops of their own here. Else the colour of the photograph would be all one needs.
 #
 # ## What did it learn?
 #
@@ -451,7 +468,20 @@ for name in encoders[2:7]:
     print(f"{name:<22}" + "".join(f"{g:>+9.3f} ({low:+.3f}, {high:+.3f})"[:24].rjust(24) for g, low, high in gains))
 
 # %% [markdown]
-# TEXT-PROBES
+# **Direction and speed** are learned by every task here, without a label: predicting the future reads the direction in
+# {future.direction.mean|2} of the clips and the speed in {future.speed.mean|2}, against {random.direction.mean|2} and
+# {random.speed.mean|2} for a random encoder that sees the same frames. Trained from scratch on the same forty or thirty labels
+# the network has {supervised.direction.mean|2} and {supervised.speed.mean|2}.
+#
+# **The digit** is hardly learned: {future.digit.mean|2}, where chance is 0.1. It *is* better than the random encoder, by
+# {future.digit.gain.random.0|3} ({future.digit.gain.random.1|3} to {future.digit.gain.random.2|3}, paired), and that is next to nothing;
+# supervised training on the same hundred labels has {supervised.digit.mean|2}. Why should it know? To move a digit
+# one copies its pixels; which digit it is changes nothing about its way. The embedding of the future was our hope here,
+# since it need not paint, and the digit is what past and future have in common. It has {future-embedding.digit.mean|2}: the
+# photograph behind is in common, too, and easier.
+#
+# That is the lesson of *grey?* in lesson 04 again, in a kinder form. **A task teaches what its answer needs.** Prediction in
+# time teaches what moves and where to. Who wants to know *what it is* has to ask for something that depends on it.
 #
 # ## The scoreboard
 #
