@@ -349,7 +349,7 @@ ok = checks.check_wrong_orders(wrong_orders)
 # Try it yourself. Four frames of a clip each, in order or not? **Predict**, row by row.
 
 # %%
-inputs, answer = sequence.order(clips[:6], frames=4, generator=device.generator(3))
+inputs, answer = sequence.order(val.images[:6], frames=4, generator=device.generator(3))
 plots.image_grid(inputs.flatten(0, 1), columns=4, size=0.62, rows=["a", "b", "c", "d", "e", "f"])
 
 # %% [markdown]
@@ -363,7 +363,7 @@ print("in order:", " ".join(name for name, yes in zip("abcdef", answer.tolist())
 # takes speed or gives it.
 
 # %%
-inputs, answer = sequence.arrow(clips[20:23], generator=device.generator(2))
+inputs, answer = sequence.arrow(val.images[20:23], generator=device.generator(2))
 plots.image_grid(inputs.flatten(0, 1), columns=10, size=0.62, rows=["a", "b", "c"])
 
 # %% [markdown]
@@ -393,8 +393,8 @@ checks.predicted(my_guess, right, "share of right answers")
 # With its recipe's 800 steps it is right in {arrow.accuracy.0|2}, {arrow.accuracy.1|2} and {arrow.accuracy.2|2} of the test
 # clips (three runs), and *in order?* in {order.accuracy.0|2}, {order.accuracy.1|2} and {order.accuracy.2|2}.
 #
-# Does it really see the bounce? Take the loss of speed away, and nothing else: the same small pictures, thrown over plain
-# black, whose bounces keep all of their speed. The film backwards is then a possible film. Three networks are right in
+# Does it really see the bounce? Take the loss of speed away. Here are small pictures that fly over plain black, without
+# gravity, and whose bounces keep all of their speed. The film backwards is then a possible film. Three networks are right in
 # {arrow-elastic.accuracy.0|2}, {arrow-elastic.accuracy.1|2} and {arrow-elastic.accuracy.2|2} of the clips: a tossed coin. With a fifth of
 # the speed lost at each bounce it is {arrow-lossy.accuracy.0|2}, {arrow-lossy.accuracy.1|2} and {arrow-lossy.accuracy.2|2}. **The arrow of time
 # is in what cannot be undone.** Where everything can be undone, the question has no answer, and training longer helps as
@@ -462,10 +462,10 @@ for name in encoders:
     print(f"{name:<18}" + "".join(f"{row['mean']:>8.2f} ± {row['std']:.2f}" for row in rows))
 
 # %%
-print(f"{'against random, 95 %':<22}" + "".join(f"{label:>24}" for label in ("digit", "direction", "speed")))
+print("against random, 95 %".ljust(18) + "".join(f"{label:>26}" for label in ("digit", "direction", "speed")))
 for name in encoders[2:7]:
     gains = [file[name][label]["gain"]["random"] for label in ("digit", "direction", "speed")]
-    print(f"{name:<22}" + "".join(f"{g:>+9.3f} ({low:+.3f}, {high:+.3f})"[:24].rjust(24) for g, low, high in gains))
+    print(f"{name:<18}" + "".join(f"{g:+.3f} ({low:+.3f} to {high:+.3f})".rjust(26) for g, low, high in gains))
 
 # %% [markdown]
 # **Direction and speed** are learned by every task here, without a label: predicting the future reads the direction in
