@@ -136,8 +136,8 @@ def arrow_on(name: str, splits: Splits) -> dict:
 def _thrown(images: Tensor, keep: float, seed: int) -> Tensor:
     """Small pictures that fly in a box of 32×32: clips (N, 10, 3, 32, 32).
 
-    Without gravity: then starts and ends are alike if nothing is lost. They start anywhere, with any speed; under gravity
-    they would be faster below, after a while.
+    Without gravity: then starts and ends are alike if nothing is lost. They start anywhere, whatever their speed; under
+    gravity they would be faster below, after a while.
     """
     small = nn.functional.interpolate(to_float(images[:4000]), size=(12, 12), antialias=True, mode="bilinear")
     return moving.clips((small * 255).byte(), 10, 32, speed=(2, 5), keep=keep, generator=device.generator(seed))[0]
