@@ -127,7 +127,7 @@ def arrow_on(name: str, splits: Splits) -> dict:
     shown = [_thrown(split.images, BOUNCES[name], seed) for seed, split in enumerate(digits)]
     found = []
     for seed in resumable.SEEDS:
-        method, result = trained("arrow", seed, shown[0], steps=400)
+        method, result = trained("arrow", seed, shown[0], steps=300)
         print(f"{name} {seed}: {result.summary()}", flush=True)
         found.append(accuracy(method, shown[1]))
     return {"accuracy": found}
