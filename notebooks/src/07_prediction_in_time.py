@@ -418,20 +418,20 @@ checks.predicted(my_guess, right, "share of right answers")
 my_way = ...
 
 # %%
-collapse = {}
 for name, weights in {"nearness alone": {"variance": 0.0, "covariance": 0.0}, "VICReg": {}}.items():
     with device.seeded(0):
         method = methods.FutureEmbedding(nets.ConvNet(channels=4 * 3), augment.STRONG, **weights)
-    result = train.fit(method, known.images, replace(config, steps=150))
-    z = evaluate.embed(method.encoder, val.images[:, :4].to(machine))
-    collapse[name] = evaluate.collapse(z)
-    facts = f"distance {result.history[-1]['invariance']:.4f}, spread {collapse[name]['std']:.2f}"
-    print(f"{name:<16}{facts}, {collapse[name]['effective_rank']:.0f} directions in use")
+    result = train.fit(method, known.images, replace(config, steps=150, progress=False))
+    with torch.inference_mode():
+        z = method.projector(method.encoder(clips[:, :4]))
+    distance, spread = result.history[-1]["invariance"], z.std(dim=0).mean()
+    print(f"{name:<16}squared distance {distance:.4f}; spread of a coordinate over the clips {spread:.3f}")
 
 # %% [markdown]
-# With nearness alone all embeddings become one: the distance is 0, and so is what they say. **Collapse.** Pixels cannot do
-# that: they are what they are. VICReg (lesson 10) asks for more: every coordinate of the embeddings must vary over a batch,
-# and no two may say the same. Now the distance is larger, and the embeddings differ from clip to clip.
+# With nearness alone all embeddings become nearly one: the distance is next to nothing, and so is the spread. **Collapse.**
+# The task is solved, and the embedding says the same of every clip. Pixels cannot do that: they are what they are.
+# VICReg (lesson 10) asks for more: every coordinate of the embeddings must vary over a batch, and no two may say the same.
+# Now the distance is far larger, and the embeddings differ from clip to clip.
 #
 # Past and future get colours and crops of their own here. Else the colour of the photograph would be all one needs.
 #
