@@ -185,9 +185,9 @@ for seed, (one, *_, four) in enumerate(file["future"]["errors"]["4"]):
     print(f"{f'future, seed {seed}':<35} {one:.4f}   {four:.4f}")
 
 # %% [markdown]
-# Of the two sharp controls copying is the better one: {copy-last.forwards.4.0|4} one frame ahead and {copy-last.forwards.4.3|4} four
-# ahead. The network has {future.errors.4.0.0|4} and {future.errors.4.0.3|4}: **less than half, near and far**, and its three
-# runs hardly differ. Four ahead it also halves the error of the smear, {mean.forwards.4.3|4}.
+# Of the two sharp controls copying is the better one: 0.0107<!-- ex:07:copy-last.forwards.4.0 --> one frame ahead and 0.0223<!-- ex:07:copy-last.forwards.4.3 --> four
+# ahead. The network has 0.0040<!-- ex:07:future.errors.4.0.0 --> and 0.0078<!-- ex:07:future.errors.4.0.3 -->: **less than half, near and far**, and its three
+# runs hardly differ. Four ahead it also halves the error of the smear, 0.0173<!-- ex:07:mean.forwards.4.3 -->.
 #
 # ## Why it paints blur
 #
@@ -285,9 +285,9 @@ for name, method in {"future": future, "past": past}.items():
 #
 # | | clips forwards | clips backwards |
 # |---|---|---|
-# | copy the last frame | {copy-last.forwards.4.3|4} | {copy-last.backwards.4.3|4} |
-# | the network of the future | {future.errors.4.0.3|4} | {future.other_way.0.3|4} |
-# | the network of the past | {past.other_way.0.3|4} | {past.errors.4.0.3|4} |
+# | copy the last frame | 0.0223<!-- ex:07:copy-last.forwards.4.3 --> | 0.0227<!-- ex:07:copy-last.backwards.4.3 --> |
+# | the network of the future | 0.0078<!-- ex:07:future.errors.4.0.3 --> | 0.0106<!-- ex:07:future.other_way.0.3 --> |
+# | the network of the past | 0.0093<!-- ex:07:past.other_way.0.3 --> | 0.0087<!-- ex:07:past.errors.4.0.3 --> |
 #
 # Copying costs nearly the same both ways. Each network is the better one on its own way of time, and worse on the other,
 # that of the future by about a third. So it *is* another task.
@@ -396,13 +396,13 @@ with torch.inference_mode():
 checks.predicted(my_guess, right, "share of right answers")
 
 # %% [markdown]
-# With 800 steps it is right in {arrow.accuracy.0|2}, {arrow.accuracy.1|2} and {arrow.accuracy.2|2} of the test clips (three runs).
-# *In order?* is answered right in {order.accuracy.0|2}, {order.accuracy.1|2} and {order.accuracy.2|2}, after a quarter of the time.
+# With 800 steps it is right in 0.95<!-- ex:07:arrow.accuracy.0 -->, 0.95<!-- ex:07:arrow.accuracy.1 --> and 0.94<!-- ex:07:arrow.accuracy.2 --> of the test clips (three runs).
+# *In order?* is answered right in 0.96<!-- ex:07:order.accuracy.0 -->, 0.95<!-- ex:07:order.accuracy.1 --> and 0.96<!-- ex:07:order.accuracy.2 -->, after a quarter of the time.
 #
 # Does it really see the bounce? Take the loss of speed away. Here are small pictures that fly over plain black, without
 # gravity, and whose bounces keep all of their speed. The film backwards is then a possible film. Three networks are right in
-# {arrow-elastic.accuracy.0|2}, {arrow-elastic.accuracy.1|2} and {arrow-elastic.accuracy.2|2} of the clips: a tossed coin. With a fifth of
-# the speed lost at each bounce it is {arrow-lossy.accuracy.0|2}, {arrow-lossy.accuracy.1|2} and {arrow-lossy.accuracy.2|2}. **The arrow of time
+# 0.50<!-- ex:07:arrow-elastic.accuracy.0 -->, 0.51<!-- ex:07:arrow-elastic.accuracy.1 --> and 0.50<!-- ex:07:arrow-elastic.accuracy.2 --> of the clips: a tossed coin. With a fifth of
+# the speed lost at each bounce it is 0.93<!-- ex:07:arrow-lossy.accuracy.0 -->, 0.92<!-- ex:07:arrow-lossy.accuracy.1 --> and 0.93<!-- ex:07:arrow-lossy.accuracy.2 -->. **The arrow of time
 # is in what cannot be undone.** Where everything can be undone, the question has no answer, and training longer helps as
 # little as with the zero upside down in lesson 04.
 #
@@ -476,19 +476,20 @@ for name in encoders[2:7]:
 # %% [markdown]
 # Every task is better than the random encoder in all three columns, and the columns differ:
 #
-# - **Speed** is what all of them teach, {future.speed.mean|2} (future) to {order.speed.mean|2} (order); a random encoder on the same
-#   frames has {random.speed.mean|2}, training from scratch on the same thirty labels {supervised.speed.mean|2}.
-# - **Direction** comes from predicting: {future.direction.mean|2} for the future and {past.direction.mean|2} for the past, against
-#   {random.direction.mean|2} (random) and {supervised.direction.mean|2} (from scratch, forty labels). *In order?* and *forwards?*
-#   leave it at {order.direction.mean|2} and {arrow.direction.mean|2}. Is a frame out of place, is the digit slower than before: neither
-#   depends on where it goes.
-# - **The digit** is hardly learned by any: {future.digit.mean|2} from the future, where chance is 0.1. That is better than random, by
-#   {future.digit.gain.random.0|3} ({future.digit.gain.random.1|3} to {future.digit.gain.random.2|3}, paired), and next to nothing. From scratch,
-#   with a hundred labels, it is {supervised.digit.mean|2}. To move a digit one copies its pixels; which digit it is changes
+# - **Speed** is what all of them teach: 0.77<!-- ex:07:future.speed.mean --> (future) to 0.82<!-- ex:07:order.speed.mean --> (order). A random encoder on the same
+#   frames has 0.43<!-- ex:07:random.speed.mean -->, and the same network trained from scratch on the same thirty labels 0.70<!-- ex:07:supervised.speed.mean -->: here
+#   pretraining **wins**.
+# - **Direction** comes from predicting: 0.72<!-- ex:07:future.direction.mean --> for the future and 0.72<!-- ex:07:past.direction.mean --> for the past, against
+#   0.41<!-- ex:07:random.direction.mean --> (random). From scratch, with forty labels, it is 0.82<!-- ex:07:supervised.direction.mean -->: here pretraining **loses**.
+#   *In order?* and *forwards?* teach little of it, 0.48<!-- ex:07:order.direction.mean --> and 0.48<!-- ex:07:arrow.direction.mean -->. Is a frame out of place, is
+#   the digit slower than before: neither depends on where it goes.
+# - **The digit** is hardly learned by any: 0.14<!-- ex:07:future.digit.mean --> from the future, where chance is 0.1. That is better than random, by
+#   0.022<!-- ex:07:future.digit.gain.random.0 --> (0.016<!-- ex:07:future.digit.gain.random.1 --> to 0.029<!-- ex:07:future.digit.gain.random.2 -->, paired), and next to nothing. From scratch,
+#   with a hundred labels, it is 0.31<!-- ex:07:supervised.digit.mean -->. To move a digit one copies its pixels; which digit it is changes
 #   nothing about its way.
 #
 # The embedding of the future was our hope for the digit, since it need not paint, and the digit is what past and future
-# have in common. It has {future-embedding.digit.mean|2}. Our guess is that the photograph behind them is in common, too, and easier.
+# have in common. It has 0.14<!-- ex:07:future-embedding.digit.mean -->. Our guess is that the photograph behind them is in common, too, and easier.
 #
 # It is *grey?* of lesson 04 again, in a kinder form. **A task teaches what its answer needs.** Prediction in time teaches what
 # moves and where to. Who wants to know *what it is* has to ask for something that depends on it.
