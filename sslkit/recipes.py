@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sslkit import checkpoint, methods, names, nets, pretext, words
 from sslkit.augment import STRONG, Augment
+from sslkit.methods.video import MIRROR
 from sslkit.train import TrainConfig
 
 
@@ -65,8 +66,18 @@ RECIPES = {
     "jepa": Recipe(TrainConfig(steps=1000, batch_size=128), TrainConfig(steps=3500, batch_size=128), net="vit"),
 }
 
+# On clips.
+VIDEO = {
+    "future": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "past": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "order": Recipe(TrainConfig(steps=600, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "arrow": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "future-embedding": Recipe(TrainConfig(steps=900, batch_size=64), TrainConfig(steps=2400, batch_size=64)),
+}
+FRAMES = 4  # that an encoder of clips sees at once
+
 # Sets of digits: a mirror image is another sign or none, and a negative is the same digit.
-_DIGITS = ("photodigits", "mnist", "svhn")
+_DIGITS = ("photodigits", "movingdigits", "mnist", "svhn")
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,8 @@ ON_WORDS = ("next-word",)  # the methods that learn from text; `TEXTS` holds wha
 
 
 def get(method: str) -> Recipe:
-    hint = f"From text learns: {', '.join(ON_WORDS)}."
-    return RECIPES[names.pick(method, RECIPES, "method", hint)]
+    known, hint = RECIPES | VIDEO, f"From text learns: {', '.join(ON_WORDS)}."
+    return known[names.pick(method, known, "method", hint)]
 
 
 def for_text(net: str = "context") -> TextRecipe:
