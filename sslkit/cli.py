@@ -1,4 +1,4 @@
-"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | lab
+"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | progress | lab
 
 --json ends the output with one line of JSON.
 """
@@ -288,6 +288,31 @@ def export(
     return 0
 
 
+def progress(
+    reset: bool = False,
+    export: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Which exercises' checks have passed on this machine.
+
+    Args:
+        reset: forget all of it
+        export: write it to this file, to keep or to hand in
+        as_json: end with one line of JSON
+    """
+    from sslkit import progress as room
+
+    if export is not None:
+        export.write_text(json.dumps({"checks": room.load()}, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {export}")
+    if reset:
+        print("forgotten" if room.reset() else "there was nothing to forget")
+    print(room.render())
+    if as_json:
+        print(json.dumps({"file": str(room.file() or ""), "checks": room.load()}))
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": doctor,
     "pretrain": pretrain,
@@ -296,6 +321,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "scoreboard": scoreboard,
     "bench": bench,
     "export": export,
+    "progress": progress,
 }
 
 
