@@ -376,6 +376,8 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
         devices.first(lambda: kept.unlink(missing_ok=True))
     try:
         result = train.fit(method, images, config, state=kept, **options)
+    except ConnectionError as error:
+        raise ConnectionError(f"{error} That is the same command with --resume.") from error
     except FloatingPointError as error:
         save()
         devices.first(lambda: kept.unlink(missing_ok=True))  # it would end here again
