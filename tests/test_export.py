@@ -37,6 +37,7 @@ def trained() -> dict:
     return encoders
 
 
+@pytest.mark.slow
 def test_the_embedding_is_the_same_without_sslkit(trained, tmp_path):
     batches = [torch.rand(n, 3, 32, 32) for n in (1, 5)]
     torch.save(batches, tmp_path / "x.pt")
