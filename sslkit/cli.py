@@ -1,4 +1,4 @@
-"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | progress | lab
+"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | progress | lab
 
 --json ends the output with one line of JSON.
 """
@@ -290,6 +290,33 @@ def bench(
     return 0
 
 
+def export(
+    file: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    size: int = 32,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Take an encoder out of sslkit, to be used without it, and write its model card.
+
+    Args:
+        file: a checkpoint written by pretrain
+        out: FILE.pt2 (torch.export), FILE.onnx or FILE.safetensors; by default the checkpoint's name with .pt2
+        size: height and width of the images that it will take
+        as_json: end with one line of JSON
+    """
+    from sslkit import checkpoint, scoreboard
+    from sslkit import export as room
+
+    content = checkpoint.load(file)
+    path = room.save(checkpoint.encoder_of(content), out or file.with_suffix(".pt2"), (size, size))
+    text = room.card(content, scoreboard.load(scoreboard.FILE) if scoreboard.FILE.exists() else None)
+    card = checkpoint.write_bytes(path.with_suffix(".md"), text.encode())
+    print(f"saved {path} and its card {card}")
+    if as_json:
+        print(json.dumps({"file": str(path), "card": str(card)}))
+    return 0
+
+
 def progress(
     reset: bool = False,
     export: Path | None = None,
@@ -322,6 +349,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "transfer": transfer,
     "scoreboard": scoreboard,
     "bench": bench,
+    "export": export,
     "progress": progress,
 }
 
@@ -377,6 +405,8 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
         devices.first(lambda: kept.unlink(missing_ok=True))
     try:
         result = train.fit(method, images, config, state=kept, **options)
+    except ConnectionError as error:
+        raise ConnectionError(f"{error} That is the same command with --resume.") from error
     except FloatingPointError as error:
         save()
         devices.first(lambda: kept.unlink(missing_ok=True))  # it would end here again
