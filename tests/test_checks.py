@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import test_checks_joint
 import torch
 import torch.nn.functional as F
 
@@ -603,10 +602,6 @@ for path in sorted(Path(__file__).parent.glob("answers_*.py")):
     answers = importlib.import_module(path.stem)
     RIGHT += answers.RIGHT
     WRONG += answers.WRONG
-
-
-RIGHT += test_checks_joint.RIGHT
-WRONG += test_checks_joint.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)
