@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from test_experiments import NOTEBOOKS, cell_with, imported
+from test_experiments import NOTEBOOKS, cell_with, imported, resumable
 from torch import nn
 
 from sslkit import augment, device, losses, methods, nets, train
@@ -91,3 +91,6 @@ def test_what_was_measured_holds_every_row(tenth):
     assert {"random", *tenth.ROWS} <= results.keys()
     assert all("course" in results[name] for name in tenth.COLLAPSE)
     assert {len(row["right"]) for row in results.values() if "right" in row} == {2000}
+    for name in tenth.ROWS:
+        now = resumable.rounded(json.loads(json.dumps(tenth.settings(name))))
+        assert results[name]["settings"] == now, f"{name} was measured with other settings: measure it again"

@@ -13,16 +13,27 @@ from sslkit.methods.momentum import follow, follower, rising
 class BYOL(nn.Module):
     """Predict how a slowly following network, the target, sees the other view. Grill et al. 2020.
 
-    The momentum rises from `momentum` to 1 over the run (Sec. 3.3). The loss is the mean of both directions; the paper
-    takes their sum.
+    The momentum rises from `momentum` to 1 over the run (Sec. 3.3). Two things are not the paper's: the projections are
+    made standard over the batch, and the predictor learns `eager` times as fast as the rest. Without them a minute of
+    training ends in few directions. The loss is the mean of both directions; the paper takes their sum.
     """
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, momentum: float = 0.99):
+    def __init__(
+        self,
+        encoder: nets.Encoder,
+        augment: Augment = STRONG,
+        width: int = 512,
+        momentum: float = 0.99,
+        eager: float = 10.0,
+    ):
         super().__init__()
-        self.encoder, self.augment, self.momentum = encoder, augment, momentum
-        self.projector = nets.mlp(encoder.dim, width, 64)
-        self.predictor = nets.mlp(64, width, 64)
+        self.encoder, self.augment, self.momentum, self.eager = encoder, augment, momentum, eager
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, 256), nn.BatchNorm1d(256, affine=False))
+        self.predictor = nets.mlp(256, width, 256)
         self.target = follower(nn.Sequential(encoder, self.projector))
+
+    def rates(self) -> dict[Tensor, float]:
+        return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return self.augment(x, generator), self.augment(x, generator)
@@ -42,18 +53,28 @@ class BYOL(nn.Module):
 
 
 class SimSiam(nn.Module):
-    """Predict the other view's embedding, and do not let it come to meet you. Chen, He 2021.
+    """Predict the other view's projection, which does not come to meet the prediction. Chen, He 2021.
 
     One network for both views; what is predicted counts as a constant (stop-gradient), and nothing else prevents the
-    collapse. The projector ends with batch norm (Sec. 4.4), and the predictor is narrow in the middle.
+    collapse. The projector ends with batch norm (Sec. 4.4); the predictor is narrow in the middle, and learns `eager`
+    times as fast as the rest.
     """
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, bottleneck: int = 64):
+    def __init__(
+        self,
+        encoder: nets.Encoder,
+        augment: Augment = STRONG,
+        width: int = 256,
+        bottleneck: int = 64,
+        eager: float = 10.0,
+    ):
         super().__init__()
-        self.encoder, self.augment = encoder, augment
-        last = nn.BatchNorm1d(width, affine=False)
-        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), last)
+        self.encoder, self.augment, self.eager = encoder, augment, eager
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), nn.BatchNorm1d(width, affine=False))
         self.predictor = nets.mlp(width, bottleneck, width)
+
+    def rates(self) -> dict[Tensor, float]:
+        return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return self.augment(x, generator), self.augment(x, generator)
