@@ -64,6 +64,7 @@ def test_every_row_differs_from_its_method_in_what_its_name_says(tenth):
         differs = [
             key for key in ("augment", "temperature", "weights") if getattr(built, key, 0) != getattr(plain, key, 0)
         ]
+        differs += ["whiten"] * (type(getattr(built, "whiten", 0)) is not type(getattr(plain, "whiten", 0)))
         differs += ["loss"] * (type(built) is not type(plain)) + ["batch"] * bool(changes)
         assert len(differs) == (name not in tenth.NAMES), name
         assert all(map(torch.equal, built.encoder.parameters(), plain.encoder.parameters()))

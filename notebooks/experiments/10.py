@@ -78,6 +78,7 @@ ROWS: dict[str, tuple[str, Callable | None, dict, dict, int]] = {
         for size in (16, 256)
     },
     **{f"temperature-{t}": ("simclr", None, {"temperature": t}, {}, 1) for t in (0.05, 1.0)},
+    "byol-plain": ("byol", None, {"whiten": False}, {}, 1),
     "no-negatives": ("simclr", NoNegatives, {}, {}, 1),
     "no-stop": ("simsiam", NoStop, {}, {}, 1),
     "no-predictor": ("simsiam", NoPredictor, {}, {}, 1),
