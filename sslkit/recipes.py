@@ -59,7 +59,7 @@ RECIPES = {
         TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
     ),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "dino": Recipe(TrainConfig(steps=1600, batch_size=64), TrainConfig(steps=3200, batch_size=64)),
+    "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
 }
 
 # Sets of digits: a mirror image is another sign or none, and a negative is the same digit.

@@ -115,8 +115,7 @@ def projections(method: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     mode = method.training
     method.eval()
     h = method.encoder(to_float(images.to(next(method.parameters()).device)))
-    projector = method.head[0] if isinstance(method, methods.DINO) else method.projector
-    z = projector(h)
+    z = method.projector(h)
     method.train(mode)
     return h.float(), z.float()
 
