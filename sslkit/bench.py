@@ -83,7 +83,7 @@ def run(
     where = devices.pick(device)
     images = load(data, "train").images[:IMAGES].to(where)
     with devices.seeded(seed), ExitStack() as process:  # lightly draws from the global generators
-        built = recipes.build(method, nets.ConvNet(images.shape[1]), data)
+        built = recipes.build(method, recipes.encoder_for(method, images.shape[2:], images.shape[1]), data)
         recipe = recipes.get(method).lesson
         config = replace(recipe, steps=steps, batch_size=batch_size, seed=seed, patience=0, progress=False)
         train.fit(built, images, replace(config, steps=min(steps, 10)), device=where)  # warm-up

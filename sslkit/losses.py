@@ -47,6 +47,25 @@ def masked_mse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return error.square().sum() / hidden
 
 
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error, over everything that was to be predicted.
+
+        L = Σ_{n, m, o} (p_nmo − t_nmo)² / (N M O)
+
+    Symbols: p -> prediction; t -> target; m -> one of the M hidden patches of a sample; o -> one of a patch's numbers.
+    Chance:  predicting 0 gives the target's mean square: 1 for patches, or embeddings, with mean 0 and variance 1.
+    Shapes:  prediction, target (N, M, O) -> scalar.
+    Ref:     He et al. 2022, "Masked autoencoders are scalable vision learners", Sec. 3 (reconstruction target);
+             Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture",
+             Sec. 3 (loss), there summed over the numbers of a patch.
+    """
+    if prediction.shape != target.shape or target.ndim != 3:
+        raise ValueError(
+            f"expected prediction and target (N, M, O) alike; got {tuple(prediction.shape)} and {tuple(target.shape)}."
+        )
+    return (_full(prediction) - _full(target)).square().mean()
+
+
 def contrastive(a: Tensor, b: Tensor, same: Tensor, margin: float = 1.0) -> Tensor:
     """Pull the two of a pair together if they are the same; push them apart, up to a margin, if they are not.
 

@@ -6,6 +6,7 @@ Images are float (N, C, H, W) in [0, 1]. Every image of a batch draws for itself
     hide            what is in the missing part? `half`, `centre`, `frame`, `blocks` and `scattered` say what is missing
     jigsaw          in which order do the tiles belong?
     neighbours      where does the second patch lie, seen from the first?
+    random_patches  which of an image's patches are seen, and which are to be told; block_patches: in whole blocks
 
 With `hide` come its controls, predictions that need no network: `mean_image`, `nearest_visible`, `LinearPrediction`.
 """
@@ -467,6 +468,78 @@ def neighbours(
     return pair[:, 0], pair[:, 1], target
 
 
+# ------------------------------------------------------------------------------------------------------ masked patches
+
+
+def random_patches(
+    n: int,
+    grid: Pair,
+    generator: torch.Generator | None = None,
+    ratio: float = 0.75,
+    device: torch.device | str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """Which patches of each of n images are visible, and which are hidden: others in each image, drawn alike.
+
+        M = round(ratio · P) hidden and V = P − M visible in every image, with P = rows · columns of the grid
+
+    Shapes: -> visible int64 (n, V), hidden int64 (n, M): together every patch once, numbered row by row.
+    Ref:    He et al. 2022, "Masked autoencoders are scalable vision learners", Sec. 3 (masking).
+    """
+    patches = grid[0] * grid[1]
+    m = round(ratio * patches)
+    if not 0 < m < patches:
+        raise ValueError(
+            f"ratio is {ratio}, which hides {m} of {patches} patches; expected some hidden and some visible."
+        )
+    order = torch.rand(n, patches, generator=generator, device=device).argsort(dim=1)
+    return order[:, m:], order[:, :m]
+
+
+def block_patches(
+    n: int,
+    grid: Pair,
+    generator: torch.Generator | None = None,
+    count: int = 4,
+    side: int = 3,
+    visible: int = 16,
+    device: torch.device | str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """Hide `count` blocks of side × side patches in each of n images, and see `visible` of the patches outside them.
+
+    Blocks lie anywhere, and may overlap: a patch in two of them stands twice among the hidden. What is visible is drawn
+    from the rest, as many in every image; what is neither hidden nor visible plays no part.
+
+    Shapes: -> visible int64 (n, V), hidden int64 (n, count · side²), numbered row by row.
+    Ref:    Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture",
+            Sec. 3 (targets, context). There blocks are oblong, of random size, and what is visible is a block too.
+    """
+    rows, columns = grid
+    if count < 1 or not 1 <= side <= min(grid) or not 1 <= visible <= rows * columns - count * side**2:
+        raise ValueError(
+            f"{count} blocks of {side}×{side} patches and {visible} visible ones do not fit on {rows}×{columns}. "
+            "Hide or see fewer."
+        )
+    room = constant((rows - side + 1, columns - side + 1), torch.device(device))
+    corner = (torch.rand(n, count, 1, 2, generator=generator, device=device) * room).long()  # (n, count, 1, 2)
+    step = torch.arange(side, device=device)
+    inside = torch.cartesian_prod(step, step).view(-1, 2)  # (side², 2): down, right
+    place = corner + inside
+    hidden = (place[..., 0] * columns + place[..., 1]).flatten(1)
+    draw = torch.rand(n, rows * columns, generator=generator, device=device)
+    return draw.scatter(1, hidden, 2.0).argsort(dim=1)[:, :visible], hidden
+
+
+def standardised_patches(patches: Tensor, eps: float = 0.01) -> Tensor:
+    """Every patch with mean 0 and variance 1 over its own numbers, so that a faint one counts as much as a strong one.
+
+        t = (v − mean(v)) / √(var(v) + ε²)
+
+    Shapes: (N, P, O) -> the same.
+    Ref:    He et al. 2022, Sec. 3 (reconstruction target).
+    """
+    return _standardise(patches, (-1,), eps)
+
+
 # ------------------------------------------------------------------------------------------------------------- private
 
 
@@ -517,7 +590,7 @@ def _all_permutations(pieces: int) -> np.ndarray:
     return rows
 
 
-def _standardise(x: Tensor, dim: tuple[int, int], eps: float) -> Tensor:
+def _standardise(x: Tensor, dim: tuple[int, ...], eps: float) -> Tensor:
     """Mean 0 and variance 1 over these axes. Not Tensor.std, which takes ten times as long."""
     centred = x - x.mean(dim=dim, keepdim=True)
     variance = centred.square().mean(dim=dim, keepdim=True)

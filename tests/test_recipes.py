@@ -14,13 +14,18 @@ from sslkit.data import NAMES
 every = pytest.mark.parametrize("name", methods.METHODS)
 
 
+def small(name: str) -> nets.Encoder:
+    """A small encoder of the kind that the method's recipe wants."""
+    return nets.ViT(3, width=12, depth=1) if recipes.get(name).net == "vit" else nets.ConvNet(3, widths=(4, 8))
+
+
 def test_every_method_has_a_recipe_and_every_recipe_a_method():
     assert recipes.RECIPES.keys() == methods.METHODS.keys()
 
 
 @every
 def test_a_recipe_builds_its_method(name):
-    encoder = nets.ConvNet(3, widths=(4, 8))
+    encoder = small(name)
     method = recipes.build(name, encoder)
     assert type(method) is methods.METHODS[name]
     assert method.encoder is encoder
@@ -67,9 +72,9 @@ def test_an_unknown_method_gets_the_nearest_name():
 def trained(name: str, images: torch.Tensor, **settings) -> methods.Method:
     """A method whose every number, those of batch norm too, differs from a fresh one's."""
     with device.seeded(3):
-        method = recipes.build(name, nets.ConvNet(3, widths=(4, 8)))
+        method = recipes.build(name, small(name))
         if settings:
-            method = methods.build(name, nets.ConvNet(3, widths=(4, 8)), **settings)
+            method = methods.build(name, small(name), **settings)
     method(images, device.generator(0))
     return method
 
@@ -93,3 +98,18 @@ def test_a_method_with_other_settings_is_refused_and_its_encoder_is_not(tmp_path
     with pytest.raises(ValueError, match="holds a simclr whose settings are not the recipe's"):
         recipes.load_method(file)
     assert checkpoint.load_encoder(file).dim == 8
+
+
+def test_a_recipe_names_its_kind_of_encoder_and_it_suits_the_images():
+    assert isinstance(recipes.encoder_for("simclr"), nets.ConvNet)
+    assert isinstance(recipes.encoder_for("mae"), nets.ViT) and isinstance(recipes.encoder_for("jepa"), nets.ViT)
+    small, large = (recipes.encoder_for("simclr", (side, side), net="resnet18") for side in (64, 65))
+    assert (small.small_images, large.small_images) == (True, False)
+    patches = {side: recipes.encoder_for("mae", (side, side)).patch for side in (28, 32, 64, 96, 224)}
+    assert patches == {28: 4, 32: 4, 64: 8, 96: 12, 224: 28}
+    assert recipes.encoder_for("mae", (48, 96)).patch == 6
+    assert recipes.encoder_for("mae", channels=1).channels == 1
+    with pytest.raises(ValueError, match="unknown net 'vet'. Did you mean 'vit'"):
+        recipes.encoder_for("mae", net="vet")
+    with pytest.raises(ValueError, match="mae leaves patches out of the input, and ConvNet cannot.*--net vit"):
+        recipes.build("mae", nets.ConvNet())

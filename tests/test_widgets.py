@@ -29,6 +29,7 @@ KINDS = {
     "puzzle": methods.Jigsaw,
     "turn": methods.Rotation,
     "same_or_not": methods.Siamese,
+    "mask_patches": methods.MAE,
 }
 every = pytest.mark.parametrize("name", KINDS)
 
@@ -41,7 +42,9 @@ def images(n: int = N, channels: int = 3, side: int = SIDE) -> torch.Tensor:
 
 def make(name: str, channels: int = 3, **settings):
     with devices.seeded(0):
-        method = KINDS[name](nets.ConvNet(channels, widths=(8, 16, 32)), **settings)
+        masked = name == "mask_patches"
+        encoder = nets.ViT(channels, width=12, depth=1) if masked else nets.ConvNet(channels, widths=(8, 16, 32))
+        method = KINDS[name](encoder, **settings)
         method.train()(images(8, channels), devices.generator(0))  # batch norm has seen something
     return method
 
@@ -615,7 +618,7 @@ def test_a_picture_and_a_sentence_stand_in_for_it(name: str):
     assert picture.width > 400 and len(np.unique(np.asarray(picture))) > 20
     assert "[Run this cell to use it.]" in bundle["text/plain"]
     expected = {"fill_hole": "Squared error in the hole", "puzzle": "The network has", "turn": "Turned by 0°"}
-    expected["same_or_not"] = "taken for"
+    expected |= {"same_or_not": "taken for", "mask_patches": "27 of 36 patches are hidden"}
     assert expected[name] in bundle["text/plain"]
     assert shown._repr_mimebundle_()["image/png"] == bundle["image/png"]  # the same bytes at every build
 

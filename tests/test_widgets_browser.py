@@ -23,6 +23,8 @@ CELLS = {
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
     "same_or_not": "widgets.same_or_not(methods.Siamese(encoder), torch.rand(40, 3, 24, 24))",
     "explore_views": "widgets.explore_views(images)",
+    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(width=12, depth=1)\n"
+    "widgets.mask_patches(methods.MAE(net), images)",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"
     "turned.draw = fail",
@@ -205,6 +207,24 @@ def test_views_are_explored_with_sliders(browser, quick_lab, notebook):
         page.wait_for_function("before => document.querySelector('.widget-html img').src !== before", arg=before)
         page.get_by_role("button", name="next picture", exact=True).press("Enter")
         says(page, "Picture 2 of 3")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["mask_patches"]], indirect=True)
+def test_patches_are_hidden_with_the_slider(browser, quick_lab, notebook):
+    with opened(browser, quick_lab, notebook, "mask_patches") as page:
+        says(page, "Picture 1 of 3. 27 of 36 patches are hidden (75%; trained with 75%)")
+        before = picture(page)
+        page.locator(".widget-slider .noUi-handle").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        says(page, "24 of 36 patches are hidden (67%")
+        assert picture(page) != before
+        before = picture(page)
+        page.get_by_role("button", name="other patches", exact=True).click()
+        page.wait_for_function("before => document.querySelector('.widget-html img').src !== before", arg=before)
+        page.get_by_role("button", name="next picture", exact=True).press("Enter")
+        says(page, "Picture 2 of 3. 24 of 36 patches")
 
 
 @pytest.mark.full

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 
-from sslkit import checkpoint, device, evaluate, nets, recipes, scoreboard, train
+from sslkit import checkpoint, device, evaluate, recipes, scoreboard, train
 from sslkit.data import load
 
 SEEDS, DRAWS, DATA = (0, 1, 2), 10, "photodigits"
@@ -27,7 +27,7 @@ def pretrained(method: str, budget: str, seed: int, images) -> dict:
     if file.exists() and (content := checkpoint.load(file))["settings"] == asdict(config):
         return content
     with device.seeded(seed):
-        built = recipes.build(method, nets.ConvNet(), DATA)
+        built = recipes.build(method, recipes.encoder_for(method), DATA)
     result = train.fit(built, images, config)
     print(f"{method} {budget} seed {seed}: {result.summary()}", flush=True)
     facts = {"settings": asdict(config), "history": result.history, "seconds": result.seconds}

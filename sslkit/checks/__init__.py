@@ -10,9 +10,11 @@ from sslkit.checks.answer import NotWritten, Wrong, check, predicted
 from sslkit.checks.jigsaw import check_cut, check_farthest, check_inverse
 from sslkit.checks.joint import check_cross_correlation, check_ema, check_nt_xent, check_stop
 from sslkit.checks.labels import check_assign, check_chance, check_draw, check_four_turns, check_nearest
+from sslkit.checks.masked import check_hidden_loss, check_patchify, check_random_mask
 from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
 from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
 from sslkit.checks.siamese import check_balanced, check_contrastive, check_threshold
+from sslkit.checks.text import check_bigram, check_perplexity, check_windows
 from sslkit.checks.transfer import check_freeze, check_stopped, check_worth
 from sslkit.checks.triplet import check_hardness, check_semi_hard, check_triplet
 
@@ -26,6 +28,9 @@ __all__ = [
     "check_draw",
     "check_four_turns",
     "check_nearest",
+    "check_hidden_loss",
+    "check_patchify",
+    "check_random_mask",
     "check_leaks",
     "check_masked_mse",
     "check_scatter",
@@ -44,6 +49,9 @@ __all__ = [
     "check_hardness",
     "check_semi_hard",
     "check_triplet",
+    "check_bigram",
+    "check_perplexity",
+    "check_windows",
     "check_cross_correlation",
     "check_ema",
     "check_nt_xent",

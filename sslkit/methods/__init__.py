@@ -2,6 +2,9 @@
 
 `forward(x)` takes a raw uint8 batch and returns {"loss": …, parts…}. It is `loss(*views(x, generator))`, in two named
 pieces, so that what the network sees can be looked at, and a test can hand in views of its own.
+
+A method has `whole_batch = True` if it compares the images of a batch with each other: it then gathers what it compares
+from all processes (device.gather), and its batch cannot be worked through in pieces.
 """
 
 from __future__ import annotations
@@ -9,16 +12,19 @@ from __future__ import annotations
 from sslkit import names, nets
 from sslkit.methods.contrastive import MoCo, SimCLR
 from sslkit.methods.distillation import DINO
+from sslkit.methods.masked import JEPA, MAE
 from sslkit.methods.metric import Siamese, Triplet
 from sslkit.methods.negative_free import BYOL, SimSiam
 from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
-from sslkit.methods.text import NextWord
+from sslkit.methods.text import NextWord, NextWords
 
 __all__ = [
     "BYOL",
     "DINO",
+    "JEPA",
+    "MAE",
     "METHODS",
     "BarlowTwins",
     "Inpainting",
@@ -26,6 +32,8 @@ __all__ = [
     "Method",
     "MoCo",
     "NextWord",
+    "NextWords",
+    "OnWords",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -35,6 +43,7 @@ __all__ = [
     "Triplet",
     "VICReg",
     "build",
+    "on_words",
 ]
 
 METHODS = {
@@ -51,12 +60,24 @@ METHODS = {
     "barlow-twins": BarlowTwins,
     "vicreg": VICReg,
     "dino": DINO,
+    "mae": MAE,
+    "jepa": JEPA,
 }
 
 Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | Supervised
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
     return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+
+
+OnWords = NextWord | NextWords
+
+
+def on_words(encoder: nets.Reader, **settings) -> OnWords:
+    """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
+    if isinstance(encoder, nets.ContextNet):
+        return NextWord(encoder, **settings)
+    return NextWords(encoder, **{"tied": isinstance(encoder, nets.CausalTransformer)} | settings)

@@ -1,15 +1,9 @@
-"""Encoders, heads and a decoder: parameters without a loss.
-
-An encoder maps images (N, C, H, W), float in [0, 1], to embeddings (N, D). It is a list of `blocks`, so that its
-early layers can be looked at, probed and copied; normalisation is its first layer, so that nobody can forget it.
-"""
+"""Convolutional encoders."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from sslkit import names
 
 
 class Normalize(nn.Module):
@@ -31,7 +25,7 @@ class ConvNet(nn.Module):
         self.normalize = Normalize()
         self.halvings = last = len(widths) - 1
         pairs = zip((channels, *widths[:-1]), widths, strict=True)
-        self.blocks = nn.ModuleList(_conv_block(a, b, pool=i < last) for i, (a, b) in enumerate(pairs))
+        self.blocks = nn.ModuleList(conv_block(a, b, pool=i < last) for i, (a, b) in enumerate(pairs))
 
     def forward(self, x: Tensor) -> Tensor:
         return pooled(self.features(x)[-1])
@@ -85,76 +79,6 @@ class ResNet18(nn.Module):
         return {"net": "resnet18", "channels": self.channels, "width": self.width, "small_images": self.small_images}
 
 
-NETS = {"convnet": ConvNet, "resnet18": ResNet18}
-Encoder = ConvNet | ResNet18
-
-
-def build(config: dict) -> Encoder:
-    """The encoder that `encoder.config()` describes, with fresh parameters."""
-    arguments = dict(config)
-    return NETS[names.pick(arguments.pop("net"), NETS, "net")](**arguments)
-
-
-class ContextNet(nn.Module):
-    """k words to one vector: an embedding of each, side by side, and one hidden layer (tanh).
-
-    Shapes: int64 (N, k), numbers below V -> (N, D), D = width. The place of a word counts: each of the k has weights of
-    its own in the hidden layer.
-    Ref: Bengio, Ducharme, Vincent, Jauvin 2003, "A neural probabilistic language model", Sec. 2, without the direct
-    connections from the embeddings to the output.
-    """
-
-    def __init__(self, vocabulary: int, k: int = 8, embedding: int = 64, width: int = 256):
-        super().__init__()
-        self.vocabulary, self.k, self.embedding, self.dim = vocabulary, k, embedding, width
-        self.embed = nn.Embedding(vocabulary, embedding)
-        self.hidden = nn.Linear(k * embedding, width)
-        nn.init.normal_(self.embed.weight, std=0.1)  # torch's 1 is slow to unlearn: 0.3 nats behind after a minute
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != self.k or x.is_floating_point():
-            raise ValueError(
-                f"this ContextNet takes numbers of words (N, k) with k = {self.k}; it got {x.dtype} {tuple(x.shape)}. "
-                f"Make windows with k={self.k} and leave out their last word: windows[:, :-1]."
-            )
-        return F.tanh(self.hidden(self.embed(x).flatten(1)))  # (N, k, E) -> (N, k · E) -> (N, D)
-
-
-class Decoder(nn.Module):
-    """From an embedding back to a picture: a linear layer to a 4×4 map, then convolutions on ever larger maps.
-
-    A map grows to a quarter and to half of the picture's size by repeating its values, each time before a block like
-    the encoder's. The last convolution gives four values for each place, which become 2×2 pixels (Shi et al. 2016,
-    "Real-time single image and video super-resolution", Sec. 3.2): full detail, and nothing computed at full size.
-    The picture's size is no parameter: the same decoder paints any.
-
-    Shapes: (N, D) -> (N, C, H, W) with (H, W) = size. The output has no bounds: a target may be negative.
-    """
-
-    def __init__(self, dim: int, channels: int = 1, widths: tuple[int, int, int] = (32, 16, 16)):
-        super().__init__()
-        a, b, c = widths
-        self.start = nn.Linear(dim, a * 4 * 4)
-        self.blocks = nn.ModuleList([_conv_block(a, b, pool=False), _conv_block(b, c, pool=False)])
-        self.last = nn.Conv2d(c, 4 * channels, 3, padding=1)
-
-    def forward(self, z: Tensor, size: tuple[int, int] = (32, 32)) -> Tensor:
-        if z.ndim != 2 or z.shape[1] != self.start.in_features:
-            raise ValueError(f"this Decoder takes embeddings (N, {self.start.in_features}); it got {tuple(z.shape)}.")
-        x = F.relu(self.start(z)).view(len(z), -1, 4, 4)
-        for block, divisor in zip(self.blocks, (4, 2)):
-            x = block(F.interpolate(x, size=[-(-side // divisor) for side in size]))  # rounded up
-        return F.pixel_shuffle(self.last(x), 2)[:, :, : size[0], : size[1]]
-
-
-def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers with batch norm and ReLU between them: projectors and predictors. `mlp(128, 256, 64)` has two."""
-    layers: list[nn.Module] = []
-    for a, b in zip(sizes[:-2], sizes[1:-1], strict=True):
-        layers += [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
-
-
 def pooled(x: Tensor, side: int = 1) -> Tensor:
     """(N, D, H, W) -> (N, D · side²): the mean over each cell of a side × side grid; side 1 is the whole picture."""
     if side == 1:
@@ -162,13 +86,13 @@ def pooled(x: Tensor, side: int = 1) -> Tensor:
     return F.adaptive_avg_pool2d(x, min(side, x.shape[-1])).flatten(1)
 
 
-def _conv_block(a: int, b: int, pool: bool) -> nn.Sequential:
+def conv_block(a: int, b: int, pool: bool) -> nn.Sequential:
     # The pool stands before the ReLU: the two commute, and a quarter of the values is left to it.
     layers: list[nn.Module] = [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pool else []), nn.ReLU(inplace=True))
 
 
-def _run(encoder: Encoder, x: Tensor) -> list[Tensor]:
+def _run(encoder: ConvNet | ResNet18, x: Tensor) -> list[Tensor]:
     _check(encoder, x)
     x = encoder.normalize(x)
     outputs = []
@@ -178,7 +102,7 @@ def _run(encoder: Encoder, x: Tensor) -> list[Tensor]:
     return outputs
 
 
-def _check(encoder: Encoder, x: Tensor) -> None:
+def _check(encoder: ConvNet | ResNet18, x: Tensor) -> None:
     name, smallest = type(encoder).__name__, 2**encoder.halvings
     if x.ndim != 4 or x.shape[1] != encoder.channels:
         raise ValueError(

@@ -1,0 +1,163 @@
+"""Lesson 11: what do masked images teach a small vision transformer? Resumable: what stands in 11.json stays.
+
+    python notebooks/experiments/11.py              everything, about 40 minutes on 2 cores
+    python notebooks/experiments/11.py mae random   these rows only
+
+"mae" and "jepa" are the recipes of the package, pretrained three times; "random" is the same network, three times, as
+it starts; "supervised" the same network trained from scratch on the labels, with the same augmentation. Everything else
+is shorter: SHORT steps and fewer seeds, to be compared with "mae-short" and "jepa-short".
+
+11.json: {"made_with": {…}, "mae" | "ratio-0.5" | …: what resumable.py says of a row, and
+    "seeds": pretraining seeds, "steps", "seconds": of pretraining (median), "loss": the last epoch's training loss,
+    "val_loss": the same on val, "spread": of JEPA's targets, on val}
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import mean, median
+
+import resumable
+import torch
+from torch import Tensor, nn
+
+from sslkit import device, evaluate, losses, methods, nets, pretext, recipes, train
+from sslkit.data import Split
+
+FILE = Path(__file__).with_suffix(".json")
+SHORT, FEW = 500, (0,)  # steps and seeds of the comparisons
+SUPERVISED_DRAWS = 5
+SUPERVISED = replace(evaluate.SUPERVISED, lr=1e-3)  # the best of those tried on val, see LOG.md
+
+
+class MaskTokensInside(methods.MAE):
+    """The encoder gets all patches, a mask token in the place of each hidden one."""
+
+    def __init__(self, encoder: nets.ViT, **settings):
+        super().__init__(encoder, **settings)
+        self.mask_token = nn.Parameter(0.02 * torch.randn(encoder.dim))
+
+    def predict(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        encoder = self.encoder
+        tokens = encoder.blocks[0](nets.patchify(encoder.normalize(x), encoder.patch))
+        tokens = tokens.scatter(1, hidden[:, :, None].expand(-1, -1, encoder.dim), 0.0)
+        asked = torch.zeros_like(tokens).scatter(1, hidden[:, :, None].expand(-1, -1, encoder.dim), 1.0)
+        tokens = tokens + asked * self.mask_token + nets.positions(encoder.grid(x), encoder.dim, x.device)
+        for block in encoder.blocks[1:]:
+            tokens = block(tokens)
+        return self.decoder(nets.take(tokens, visible), visible, hidden, encoder.grid(x))
+
+
+class EveryPatch(methods.MAE):
+    """The loss counts the visible patches, too."""
+
+    def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        every = torch.cat([hidden, visible], dim=1)
+        return {"loss": losses.squared_error(self.predict(x, visible, every), nets.take(self.answer(x), every))}
+
+
+class NoStop(methods.JEPA):
+    """The target is the encoder itself, and learns to be easy to predict."""
+
+    def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        z = self.encoder.tokens(x).float()
+        answer = nn.functional.layer_norm(z, z.shape[-1:])
+        loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
+        return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
+
+
+MAE, JEPA = (recipes.get(name) for name in ("mae", "jepa"))
+PIXELS = {"target": None, "normalise": False}
+# name: kind, what differs from the recipe's settings, and from its encoder
+VARIANTS: dict[str, tuple[type, dict, dict]] = {
+    "mae-short": (methods.MAE, {}, {}),
+    "ratio-0.25": (methods.MAE, {"ratio": 0.25}, {}),
+    "ratio-0.5": (methods.MAE, {"ratio": 0.5}, {}),
+    "ratio-0.9": (methods.MAE, {"ratio": 0.9}, {}),
+    "pixels": (methods.MAE, PIXELS | {"target": lambda x: 4 * (x - 0.5)}, {}),
+    "pixels-normalised": (methods.MAE, PIXELS | {"normalise": True}, {}),
+    "grey": (methods.MAE, PIXELS | {"target": pretext.contrast_normalised_grey}, {}),
+    "inside": (MaskTokensInside, {}, {}),
+    "every": (EveryPatch, {}, {}),
+    "narrow": (methods.MAE, {}, {"width": 48}),
+    "wide": (methods.MAE, {}, {"width": 192}),
+    "tenth": (methods.MAE, {}, {}),  # of the images
+    "jepa-short": (methods.JEPA, {}, {}),
+    "no-stop": (NoStop, {}, {}),
+    "fixed": (methods.JEPA, {"momentum": 1.0}, {}),  # the target stays as it started
+}
+
+
+def build(name: str, seed: int) -> nn.Module:
+    """One of VARIANTS, or a recipe by its name."""
+    kind, settings, net = VARIANTS.get(name) or (methods.METHODS[name], {}, {})
+    recipe = JEPA if issubclass(kind, methods.JEPA) else MAE
+    with device.seeded(seed):
+        encoder = nets.build(recipes.encoder_for("mae").config() | net)
+        return kind(encoder, augment=recipe.augment, **{**recipe.settings, **settings})
+
+
+def config(name: str, seed: int = 0) -> train.TrainConfig:
+    recipe = JEPA if issubclass(VARIANTS.get(name, (methods.METHODS.get(name),))[0], methods.JEPA) else MAE
+    steps = {"steps": SHORT} if name in VARIANTS else {}
+    return replace(recipe.lesson, **steps, seed=seed, progress=False)
+
+
+def measure(name: str, splits: dict[str, Split]) -> dict:
+    images, runs = splits["train"].images, []
+    if name == "tenth":
+        images = images[torch.randperm(len(images), generator=device.generator(0))[: len(images) // 10]]
+    for seed in FEW if name in VARIANTS else resumable.SEEDS:
+        method = build(name, seed)
+        runs.append((method, train.fit(method, images, config(name, seed))))
+        print(f"{name} {seed}: {runs[-1][1].summary()}", flush=True)
+    taught, results = zip(*runs)
+    row = resumable.accuracy([m.encoder for m in taught], splits)
+    row |= {"seeds": len(runs), "steps": results[0].steps, "seconds": median(r.seconds for r in results)}
+    row["loss"] = mean(r.history[-1]["loss"] for r in results)
+    seen = [unseen(m, splits["val"]) for m in taught]
+    return (
+        row
+        | {"val_loss": mean(s["loss"] for s in seen)}
+        | {k: mean(s[k] for s in seen) for k in seen[0] if k != "loss"}
+    )
+
+
+@torch.inference_mode()
+def unseen(method: nn.Module, val: Split) -> dict[str, float]:
+    """The parts of the method's loss on views of val, always the same ones."""
+    where = next(method.parameters()).device
+    generator, outs = device.generator(0, where), []
+    for images in val.images.to(where).split(250):
+        outs.append(method.eval()(images, generator))
+    return {key: mean(float(out[key]) for out in outs) for key in outs[0]}
+
+
+def untrained(name: str, splits: dict[str, Split]) -> dict:
+    encoders = []
+    for seed in resumable.SEEDS:
+        with device.seeded(seed):
+            encoders.append(recipes.encoder_for("mae").to(device.pick()))
+    return resumable.accuracy(encoders, splits) | {"seeds": len(encoders)}
+
+
+def supervised(name: str, splits: dict[str, Split]) -> dict:
+    net = recipes.encoder_for("mae").config()
+    score = evaluate.supervised(net, splits, [resumable.LABELS], SUPERVISED_DRAWS, config=SUPERVISED)[resumable.LABELS]
+    right = "".join(resumable.DIGITS[n] for n in score.correct.sum(axis=0))
+    return resumable.figures([score]) | {"right": right}
+
+
+def main() -> None:
+    made_with = {
+        name: asdict(replace(recipe, settings=recipes.described(recipe)))
+        for name, recipe in (("mae", MAE), ("jepa", JEPA))
+    }
+    made_with |= {"short": SHORT, "supervised": asdict(SUPERVISED), "net": recipes.encoder_for("mae").config()}
+    rows = {"random": untrained, "mae": measure, "jepa": measure, "supervised": supervised}
+    resumable.run(__doc__, FILE, made_with, rows | dict.fromkeys(VARIANTS, measure), "val_loss")
+
+
+if __name__ == "__main__":
+    main()

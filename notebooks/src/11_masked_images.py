@@ -1,0 +1,478 @@
+# %% [markdown]
+# # 11 · Masked images
+#
+# **The question: hide three quarters of an image. What is worth predicting of them, the pixels or what they mean?**
+#
+# Lesson 02 hid a part of the picture and had a network paint it. This is the same idea, ten years on, with three things
+# changed. The picture is a sequence of small squares. The encoder gets the visible squares and nothing else. And what is
+# predicted need not be pixels.
+#
+# After this lesson you can
+#
+# - cut images into patches and put them back, bit for bit;
+# - hide an exact share of the patches, others in each image, and say what the encoder saves by it;
+# - build a masked autoencoder from its three pieces, and say what its loss is for a network that knows nothing;
+# - predict embeddings in the place of pixels, and say what keeps them from collapsing;
+# - say what all that is worth at this size, against its controls.
+#
+# | | |
+# |---|---|
+# | you need | lesson 02, or the words *encoder*, *target* and *linear probe*; for the last part *collapse* (lesson 10) |
+# | time | 50 minutes to read and do; the cells run for about 2 minutes on 2 CPU cores, under one on a GPU |
+# | three exercises | patches; the mask; the loss |
+
+# %%
+import json
+import time
+
+import torch
+import torch.nn.functional as F
+
+from sslkit import augment, checks, device, evaluate, losses, methods, nets, plots, pretext, recipes, scoreboard, train
+from sslkit import widgets
+from sslkit.data import load
+
+machine = device.pick()
+splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
+known, val, test = splits.values()
+some = augment.to_float(val.images[:8])
+
+# %% [markdown]
+# ## A picture as a sequence
+#
+# Cut an image of 32×32 pixels into squares of 4×4. That gives 8 rows and 8 columns of **patches**, numbered as one reads:
+# $P = 64$. Each is $C \cdot p^2 = 3 \cdot 16 = 48$ numbers. Patch $i$ of image $x$, with $p$ pixels a side and $w$
+# patches in a row:
+#
+# $$t_i = x\big[:,\; p\,r : p\,r+p,\; p\,c : p\,c+p\big], \qquad r = \lfloor i / w \rfloor,\; c = i \bmod w$$
+
+# %%
+# NBVAL_CHECK_OUTPUT
+x = torch.arange(16).view(1, 1, 4, 4)
+print(x[0, 0])
+for i in range(4):
+    r, c = divmod(i, 2)
+    print("patch", i, x[0, :, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten().tolist())
+
+# %% [markdown]
+# ## Exercise 1: patches
+#
+# *8 minutes, medium.*
+#
+# Write `patchify(images, patch)`. `images` is $(N, C, H, W)$; the result is $(N, P, C \cdot p^2)$. Patches are numbered
+# row by row. The numbers of a patch are all of its red pixels, row by row, then green, then blue.
+#
+# Expected: for the image above and `patch=2`, patch 1 is `[2, 3, 6, 7]`.
+#
+# <details><summary>Hint 1</summary>With a loop: for every row and column of patches take
+# <code>images[:, :, p*r : p*r+p, p*c : p*c+p].flatten(1)</code>, and <code>torch.stack</code> them along
+# <code>dim=1</code>.</details>
+# <details><summary>Hint 2</summary>Without one: <code>images.view(N, C, H//p, p, W//p, p)</code> splits both axes. Bring
+# them into the order image, row, column, C, p, p with <code>permute</code>, then <code>reshape</code>.</details>
+
+
+# %%
+def patchify(images, patch):
+    ### BEGIN SOLUTION
+    n, c, h, w = images.shape
+    squares = images.view(n, c, h // patch, patch, w // patch, patch).permute(0, 2, 4, 1, 3, 5)
+    return squares.reshape(n, (h // patch) * (w // patch), c * patch**2)
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_patchify(patchify)
+
+# %% [markdown]
+# From here on we use `sslkit.nets.patchify`. Nothing is lost: `unpatchify` puts the squares back.
+
+# %%
+tokens = nets.patchify(some, 4)
+assert tokens.shape == (8, 64, 48)
+assert torch.equal(nets.unpatchify(tokens, 4, (8, 8)), some)
+
+# %% [markdown]
+# ## Who looks at whom
+#
+# A **vision transformer** (Dosovitskiy et al. 2021) turns each patch into a vector with one linear layer. Then come
+# blocks of **attention** (Vaswani et al. 2017): every token asks a question $q_i$, compares it with the keys $k_j$ of all
+# tokens, and takes up a mean of their values $v_j$, weighted by how well they fit:
+#
+# $$y_i = \sum_j a_{ij} v_j, \qquad a_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt d)}{\sum_l \exp(q_i \cdot k_l / \sqrt d)}$$
+
+# %%
+# NBVAL_CHECK_OUTPUT
+q = k = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.1]])
+v = torch.tensor([[1.0], [10.0], [100.0]])
+
+
+def attend_slowly(q, k, v):
+    y = torch.zeros(len(q), v.shape[1])
+    for i in range(len(q)):
+        fit = torch.stack([q[i] @ k[j] / q.shape[1] ** 0.5 for j in range(len(k))]).exp()
+        y[i] = sum(fit[j] / fit.sum() * v[j] for j in range(len(v)))
+    return y
+
+
+print(attend_slowly(q, k, v))
+
+# %% [markdown]
+# The first and the third token have nearly the same key, so they share what they know; the second keeps mostly to
+# itself. The same in one line, and a property that this lesson lives on:
+
+# %%
+assert torch.allclose(F.scaled_dot_product_attention(q[None], k[None], v[None])[0], attend_slowly(q, k, v))
+order = torch.tensor([2, 0, 1])
+assert torch.allclose(attend_slowly(q[order], k[order], v[order]), attend_slowly(q, k, v)[order])
+
+# %% [markdown]
+# **The order of the tokens does not count, nor does their number.** So attention does not know where a patch lies: the
+# encoder adds a code of its place to each, fixed waves over its row and its column. And since it takes any number of
+# tokens, **some of them may be missing**. A convolution cannot do that: it needs a pixel in every place.
+#
+# ## Exercise 2: the mask
+#
+# *8 minutes, medium.*
+#
+# Write `random_mask(n, patches, ratio, generator)`: `torch.bool`, $(n, P)$, true where a patch is hidden. Each image
+# draws its own, and in each exactly `round(ratio * patches)` patches are hidden. Tossing a coin for each patch will not
+# do: then images have different numbers of visible patches, and these make no tensor.
+#
+# <details><summary>Hint 1</summary>A random order of the patches, one for each image:
+# <code>torch.rand(n, patches, generator=generator).argsort(dim=1)</code>.</details>
+# <details><summary>Hint 2</summary>The first M of each order are hidden:
+# <code>mask.scatter(1, order[:, :M], True)</code> puts true there.</details>
+
+
+# %%
+def random_mask(n, patches, ratio, generator):
+    ### BEGIN SOLUTION
+    order = torch.rand(n, patches, generator=generator).argsort(dim=1)
+    hidden = order[:, : round(ratio * patches)]
+    return torch.zeros(n, patches, dtype=torch.bool).scatter(1, hidden, True)
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_random_mask(random_mask)
+
+# %% [markdown]
+# `sslkit.pretext.random_patches` gives the same as two lists for each image: the numbers of its visible and of its hidden
+# patches. Look at four ratios. **Predict:** from which on can you no longer tell the digit?
+
+# %%
+my_guess = ...
+
+
+# %%
+def shown(x, hidden):
+    """The images with their hidden patches in grey."""
+    patches = nets.patchify(x, 4)
+    return nets.unpatchify(patches.scatter(1, hidden[:, :, None].expand(-1, -1, 48), 0.5), 4, (8, 8))
+
+
+ratios = (0.25, 0.5, 0.75, 0.9)
+masks = [pretext.random_patches(8, (8, 8), device.generator(1), ratio)[1] for ratio in ratios]
+pictures = torch.cat([*(shown(some, hidden) for hidden in masks[::-1]), some])
+plots.image_grid(pictures, columns=8, size=0.75, rows=[f"{r:.0%} hidden" for r in ratios[::-1]] + ["image"])
+
+# %% [markdown]
+# *Figure: eight images in five rows: with 90, 75, 50 and 25 percent of their patches hidden, and whole. At 50 percent the
+# digits can be read, at 75 percent some can be guessed, at 90 percent none.*
+#
+# ## The encoder sees the visible patches and nothing else
+#
+# This is the trick of the **masked autoencoder** (MAE; He et al. 2022). Hidden patches are not painted grey, as in lesson
+# 02. They are *left out*, before the first layer.
+
+# %%
+with device.seeded(0):
+    encoder = nets.ViT()  # 4 blocks, 96 numbers a token
+visible, hidden = pretext.random_patches(8, (8, 8), device.generator(1), ratio=0.75)
+tokens = encoder.tokens(some, visible)
+print("visible", tuple(visible.shape), "hidden", tuple(hidden.shape), "tokens", tuple(tokens.shape))
+
+# %% [markdown]
+# Does it keep to that? Change the hidden pixels to anything, and the embeddings stay the same **to the bit**.
+
+# %%
+patches = nets.patchify(some, 4)
+noise = torch.rand(8, 48, 48, generator=device.generator(2))
+changed = nets.unpatchify(patches.scatter(1, hidden[:, :, None].expand(-1, -1, 48), noise), 4, (8, 8))
+assert not torch.equal(changed, some)
+assert torch.equal(encoder.tokens(changed, visible), tokens)
+
+# %% [markdown]
+# It is not only honest, it is cheap. **Predict:** with 16 of 64 patches, how many times faster is a training step of the
+# encoder than with all 64?
+
+# %%
+my_guess = ...
+
+
+# %%
+def milliseconds(count, steps=4):
+    """A step of the encoder, forward and backward, with so many patches of 128 images."""
+    x, seen = torch.rand(128, 3, 32, 32), torch.arange(count).expand(128, count)
+    for step in range(steps + 2):
+        if step == 2:  # the first two warm up
+            start = time.perf_counter()
+        encoder.tokens(x, seen).square().mean().backward()
+    return 1000 * (time.perf_counter() - start) / steps
+
+
+cost = {f"{count} patches": milliseconds(count) for count in (6, 16, 32, 64)}
+checks.predicted(my_guess, cost["64 patches"] / cost["16 patches"], "factor")
+plots.bars(cost, xlabel="milliseconds a step")
+
+# %% [markdown]
+# *Figure: the time of a training step of the encoder with 6, 16, 32 and 64 patches visible, as bars. The bars grow a
+# little faster than the number of patches.*
+#
+# ## The decoder asks for what is missing
+#
+# What comes out of the encoder are 16 vectors, one for each visible patch. A second, smaller transformer gets them, and
+# beside them 48 copies of one learned vector, the **mask token**, each with the code of the place that it asks for. What
+# it makes of these 48 are the predictions. After training the decoder is thrown away.
+
+# %%
+with device.seeded(0):
+    decoder = nets.Predictor(dim=96, outputs=16, width=48, depth=1)
+predicted = decoder(tokens, visible, hidden, grid=(8, 8))
+numbers = [sum(p.numel() for p in net.parameters()) for net in (encoder, decoder)]
+print("predictions", tuple(predicted.shape), "; encoder {:,} parameters, decoder {:,}".format(*numbers))
+
+# %% [markdown]
+# Sixteen numbers for each hidden patch: one a pixel. The paper predicts the colours. Lesson 02 found that the target
+# decides what is learned, and that **edges** teach shapes: how steep the grey picture is in each pixel, with mean 0 and
+# variance 1 over the picture. A network that knows nothing says 0 everywhere, and its loss is 1.
+#
+# ## Exercise 3: the loss
+#
+# *5 minutes, easy.*
+#
+# Write `hidden_loss(prediction, target, hidden)`: the mean squared error over the **hidden** patches. `prediction` and
+# `target` are $(N, P, O)$, with $O$ numbers a patch; `hidden` is the mask of exercise 2. What is visible counts for
+# nothing: to copy it is no task.
+#
+# <details><summary>Hint 1</summary>A mask picks rows: <code>prediction[hidden]</code> has one row for each hidden
+# patch.</details>
+# <details><summary>Hint 2</summary><code>(a - b).square().mean()</code> of the rows picked from both.</details>
+
+
+# %%
+def hidden_loss(prediction, target, hidden):
+    ### BEGIN SOLUTION
+    return (prediction[hidden] - target[hidden]).square().mean()
+    ### END SOLUTION
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+ok = checks.check_hidden_loss(hidden_loss)
+
+# %% [markdown]
+# All three pieces together. That is the whole method; `sslkit.methods.MAE` is the same with its settings.
+
+
+# %%
+def mae_loss(encoder, decoder, x, visible, hidden):
+    tokens = encoder.tokens(x, visible)
+    prediction = decoder(tokens, visible, hidden, (8, 8))
+    target = nets.patchify(pretext.contrast_normalised_edges(x), 4)
+    return losses.squared_error(prediction, nets.take(target, hidden))
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+with device.seeded(0):
+    mae = recipes.build("mae", nets.ViT())
+x, visible, hidden = mae.views(known.images[:256], device.generator(0))
+fresh = mae_loss(mae.encoder, mae.decoder, x, visible, hidden)
+assert torch.equal(fresh, mae.loss(x, visible, hidden)["loss"]) and abs(fresh - 1) < 0.1
+print("a fresh network is near 1.0, what it costs to know nothing")
+
+# %% [markdown]
+# ## Training
+#
+# Half a minute. **Predict** where the loss will be, if 1 is knowing nothing and 0 is every pixel right.
+
+# %%
+my_guess = ...
+
+# %%
+config = train.TrainConfig(steps=500, batch_size=128)
+result = train.fit(mae, known.images, config)
+checks.predicted(my_guess, result.history[-1]["loss"], "loss")
+plots.loss_curve(result.history, chance=1.0, ylabel="squared error", title="edges of the hidden patches")
+
+# %% [markdown]
+# *Figure: the training loss by epoch. It starts below the dotted line of knowing nothing and falls slowly.*
+#
+# It stays high: from a quarter of the patches nobody can tell every edge, least of all those of the background. The
+# mean of what is visible costs nearly 1. Look at what it paints. Move the slider: at which ratio does the stroke come
+# back, and what does it make of the background?
+
+# %%
+widgets.mask_patches(mae, val.images[:12])
+
+# %% [markdown]
+# *Figure: the widget as a picture: what the encoder sees of an image, the edges that the network tells with the error
+# there, and the edges that were there.*
+#
+# ## What did it learn?
+#
+# A loss that falls proves nothing about digits. **Predict:** a linear probe on the frozen encoder, ten labels a class. The
+# probe sees the whole image, all 64 patches, and the mean over the tokens. The same network with random weights is the
+# control.
+
+# %%
+my_guess = ...
+
+# %%
+with device.seeded(0):
+    untrained = nets.ViT().to(machine)
+live = {"random": untrained, "mae, here": mae.encoder}
+live = {name: evaluate.label_efficiency(net, splits, [10], draws=3)[10] for name, net in live.items()}
+checks.predicted(my_guess, live["mae, here"].mean)
+print({name: round(score.mean, 2) for name, score in live.items()})
+
+# %%
+sweep = json.loads((scoreboard.FILE.parent / "experiments" / "11.json").read_text())
+rows = scoreboard.find(scoreboard.load(), data="photodigits", labels_per_class=10, budget="lesson")
+rows = {row["method"]: row for row in rows}
+encoders = {"random": sweep["random"], "mae": sweep["mae"], "supervised": sweep["supervised"]}
+plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels a class")
+
+# %% [markdown]
+# *Figure: test accuracy of three bars, beside a dotted line at chance: the random transformer, MAE, and supervised training
+# of the same transformer from scratch with the same augmentation.*
+#
+# PROSE_MAE
+#
+# ## What is hidden, and what is asked
+#
+# Two dials, and one design. **Predict** for each the best and the worst: the ratio (25, 50, 75, 90 percent); the target
+# (the colours; the colours with every patch at mean 0 and variance 1, which is the paper's choice; the grey picture; its
+# edges). All of it from the experiment, in short runs of 500 steps and one seed: small differences mean nothing here.
+
+# %%
+my_order = ...
+
+# %%
+names = {"ratio-0.25": "25 % hidden", "ratio-0.5": "50 %", "mae-short": "75 %", "ratio-0.9": "90 %"}
+plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, title="how much is hidden")
+
+# %% [markdown]
+# *Figure: test accuracy by masking ratio, four bars.*
+
+# %%
+names = {"pixels": "colours", "pixels-normalised": "colours, by patch", "grey": "grey", "mae-short": "edges"}
+plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, title="what is to be predicted")
+
+# %% [markdown]
+# *Figure: test accuracy by target, four bars.*
+#
+# PROSE_DIALS
+#
+# ## Predict what it means
+#
+# A pixel of the background is hard to predict and tells nothing about the digit. Why ask for it? **I-JEPA** (Assran et al.
+# 2023) asks for what a network would *say* of the hidden patches. A second encoder, the **target**, sees the whole image;
+# its tokens are the answer:
+#
+# $$L = \frac{1}{M D} \sum_{i \,\text{hidden}} \big\| \text{predictor}(f_\theta(\text{visible}))_i - \text{LN}(f_\xi(\text{image})_i) \big\|^2,
+# \qquad \xi \leftarrow m\,\xi + (1 - m)\,\theta$$
+#
+# Where does the target come from? It is a slow copy of the encoder: after each step it moves a little towards it. It gets
+# **no gradient**. LN scales every token to mean 0 and variance 1, so the loss of knowing nothing is 1 again. And what is
+# hidden are whole blocks of patches: a single missing patch can be told from its neighbours without knowing what is there.
+
+# %%
+visible, hidden = pretext.block_patches(8, (8, 8), device.generator(3))
+others = torch.ones(8, 64).scatter(1, visible, 0).argsort(dim=1, descending=True, stable=True)[:, :-16]
+pictures = torch.cat([shown(some, hidden), shown(some, others), some])
+plots.image_grid(pictures, columns=8, size=0.75, rows=["asked for", "visible", "image"])
+
+# %% [markdown]
+# *Figure: eight images; above, the four blocks of 3×3 patches that are asked for, in grey; in the middle the 16 patches
+# that the encoder sees; below, the images.*
+#
+# ## Broken on purpose: a target that learns
+#
+# Leave one thing out: let the gradient flow into the target, too, and let it be the encoder itself.
+
+
+# %%
+class NoStop(methods.JEPA):
+    """The target is the encoder itself, and learns to be easy to predict."""
+
+    def loss(self, x, visible, hidden):
+        z = self.encoder.tokens(x).float()
+        answer = F.layer_norm(z, z.shape[-1:])
+        loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
+        return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
+
+
+# %% [markdown]
+# `spread` is how much the targets of different images differ in one and the same place: 1 at most. **Predict:** after 150
+# steps, which of the two has the lower loss, and which the larger spread?
+
+# %%
+my_guess = ...
+
+# %%
+jepa = {}
+for name, kind in {"the target follows": methods.JEPA, "the target learns": NoStop}.items():
+    with device.seeded(0):
+        jepa[name] = kind(nets.ViT(), augment.STRONG)
+    quick = train.TrainConfig(steps=150, batch_size=128, progress=False)
+    last = train.fit(jepa[name], known.images, quick).history[-1]
+    print(f"{name:<20} loss {last['loss']:.3f}   spread {last['spread']:.3f}")
+
+# %% [markdown]
+# PROSE_COLLAPSE
+#
+# ## Pixels against embeddings
+
+# %%
+encoders = {name: sweep[name] for name in ("random", "mae", "jepa", "supervised")}
+plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels a class")
+
+# %% [markdown]
+# *Figure: test accuracy of four bars: the random transformer, MAE, JEPA, and supervised training from scratch.*
+#
+# PROSE_JEPA
+#
+# ## How far does it carry?
+
+# %%
+print(f"{'':<22}{'probe':>12}{'seeds':>7}   against random, 95 %")
+for name in ("mae", "jepa", "mae-short", "narrow", "wide", "tenth", "inside", "every", "jepa-short", "fixed", "no-stop"):
+    row = sweep[name]
+    gain, low, high = row["gain"]["random"]
+    print(f"{name:<22}{row['mean']:>6.2f} ±{row['std']:.2f}{row['seeds']:>7}   {gain:+.2f} ({low:+.2f} to {high:+.2f})")
+
+# %% [markdown]
+# PROSE_FAR
+#
+# ## Try it: a mask of your own
+#
+# `mae.ratio = 0.5` changes the masking, and `methods.MAE(nets.ViT(), target=…)` takes any function of the images. Hide one
+# half of the picture instead of scattered patches: `views` returns the images and two tensors of numbers. Say first whether
+# it makes the task easier.
+#
+# ## The scoreboard
+
+# %%
+shown_rows = ("chance", "random", "supervised", "inpainting", "simclr", "vicreg", "mae", "jepa")
+print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown_rows]))
+
+# %% [markdown]
+# PROSE_BOARD
+#
+# ## Recap
+#
+# PROSE_RECAP
