@@ -51,12 +51,18 @@ RECIPES = {
     ),
     "triplet": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
-    "moco": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "byol": Recipe(TrainConfig(steps=2000, batch_size=64), TrainConfig(steps=4000, batch_size=64)),
-    "simsiam": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "barlow-twins": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "moco": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
+    "byol": Recipe(
+        TrainConfig(steps=1800, batch_size=64, lr=1e-3),
+        TrainConfig(steps=3600, batch_size=64, lr=1e-3),
+        settings={"whiten": True},
+    ),
+    "simsiam": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
+    "barlow-twins": Recipe(
+        TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
+    ),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "dino": Recipe(TrainConfig(steps=1600, batch_size=64), TrainConfig(steps=3200, batch_size=64)),
+    "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
         TrainConfig(steps=1500, batch_size=128),
         TrainConfig(steps=3500, batch_size=128),
