@@ -32,6 +32,8 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "random": (RANDOM, "o", "-"),
     "supervised": (SUPERVISED, "s", "-"),
     "supervised, weak": (SUPERVISED, "v", "--"),
+    "random, vit": (RANDOM, "^", "-"),
+    "supervised, vit": (SUPERVISED, "^", "-"),
 }
 
 

@@ -22,7 +22,7 @@ CELLS = {
     "triplet_plane": "widgets.triplet_plane()",
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
     "explore_views": "widgets.explore_views(images)",
-    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(width=12, depth=1)\n"
+    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(patch=4, width=12, depth=1)\n"
     "widgets.mask_patches(methods.MAE(net), images)",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"
