@@ -29,7 +29,7 @@ from sslkit.augment import Augment
 from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
-SHORT, FEW = 800, (0,)  # steps and seeds of the comparisons
+SHORT, FEW = 600, (0,)  # steps and seeds of the comparisons
 SUPERVISED_DRAWS = 5
 SUPERVISED = replace(evaluate.SUPERVISED, lr=1e-3)  # the best of those tried on val, see LOG.md
 
