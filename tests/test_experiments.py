@@ -268,10 +268,9 @@ def test_every_variant_of_lesson_11_is_built_and_differs_from_the_recipe(elevent
         losses_[name] = method(val.images[:32], device.generator(1))["loss"].item()
         assert (eleventh.config(name).steps == eleventh.SHORT) == (name in eleventh.VARIANTS)
     same = {("mae", "mae-short"), ("mae", "tenth"), ("mae-short", "tenth")}  # in steps, or in images, alone
-    same |= {("jepa", "jepa-short"), ("jepa", "fixed"), ("jepa-short", "fixed")}  # in how the target goes on
+    same |= {("jepa", "jepa-short"), ("jepa", "no-stop"), ("jepa-short", "no-stop")}  # in what follows from the loss
     names = list(losses_)
-    equal = {(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if losses_[a] == losses_[b]}
-    assert equal <= same | {("jepa", "no-stop"), ("jepa-short", "no-stop"), ("no-stop", "fixed")}
+    assert same >= {(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if losses_[a] == losses_[b]}
 
 
 def test_lesson_11_breaks_what_its_experiment_breaks(eleventh, val):
@@ -288,7 +287,7 @@ def test_lesson_11_breaks_what_its_experiment_breaks(eleventh, val):
     assert all(map(torch.equal, *outs))
 
 
-def test_mask_tokens_inside_hide_as_well_and_every_patch_counts(eleventh, val):
+def test_mask_tokens_inside_the_encoder_hide_as_well(eleventh, val):
     with device.seeded(0):
         inside = eleventh.MaskTokensInside(nets.ViT(patch=4, width=24, depth=1), augment.Augment())
     x, visible, hidden = inside.views(val.images[:8], device.generator(0))
@@ -298,11 +297,6 @@ def test_mask_tokens_inside_hide_as_well_and_every_patch_counts(eleventh, val):
     assert inside.mask_token.grad is None
     inside.loss(x, visible, hidden)["loss"].backward()
     assert inside.mask_token.grad.abs().sum() > 0
-    with device.seeded(0):
-        every = eleventh.EveryPatch(nets.ViT(patch=4, width=24, depth=1), augment.Augment())
-    order = torch.cat([hidden, visible], dim=1)
-    expected = (every.predict(x, visible, order) - nets.take(every.answer(x), order)).square().mean()
-    torch.testing.assert_close(every.loss(x, visible, hidden)["loss"], expected)
 
 
 def test_what_was_measured_holds_every_row_of_lesson_11(eleventh):

@@ -313,9 +313,9 @@ plots.loss_curve(result.history, chance=1.0, ylabel="squared error", title="edge
 # there slowly.*
 #
 # The first fall is quick: where edges are likely (in the middle of the picture) can be told without looking. All that
-# comes after it has to be seen. The loss stays high: from half of the patches nobody can tell every edge, least of all those of the background. The
-# mean of what is visible costs nearly 1. Look at what it paints. Move the slider: at which ratio does the stroke come
-# back, and what does it make of the background?
+# comes after it has to be seen. The loss stays high: from half of the patches nobody can tell every edge, least of all
+# those of the background. Look at what it paints. Move the slider: at which ratio does the stroke come back, and what
+# does it make of the background?
 
 # %%
 widgets.mask_patches(mae, val.images[:12])
@@ -356,26 +356,20 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 #
 # ## What is hidden, and what is asked
 #
-# Two dials. **Predict** for each the best and the worst: the ratio (25, 50, 75 percent), and the target (the colours, with
+# Two dials. **Predict** for each the best and the worst: the ratio (50 or 75 percent), and the target (the colours, with
 # every patch at mean 0 and variance 1, which is the paper's choice; the grey picture; its edges). All of it from the
-# experiment, in short runs of 600 steps and one seed: small differences mean nothing here.
+# experiment, in short runs of 500 steps and one seed: small differences mean nothing here.
 
 # %%
 my_order = ...
 
 # %%
-names = {"ratio-0.25": "25 % hidden", "mae-short": "50 %", "ratio-0.75": "75 %"}
-plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, title="how much is hidden")
+names = {"mae-short": "edges, 50 % hidden", "ratio-0.75": "edges, 75 % hidden"}
+names |= {"grey": "grey", "pixels": "colours, by patch"}
+plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, title="the same transformer, short runs")
 
 # %% [markdown]
-# *Figure: test accuracy by masking ratio, three bars.*
-
-# %%
-names = {"pixels": "colours, by patch", "grey": "grey", "mae-short": "edges"}
-plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, title="what is to be predicted")
-
-# %% [markdown]
-# *Figure: test accuracy by target, three bars.*
+# *Figure: test accuracy of four short runs: edges with half of the patches hidden, and with three quarters; grey; colours.*
 #
 # PROSE_DIALS
 #
