@@ -133,9 +133,10 @@ def collapsed(embeddings: Tensor, margin: float = 1.0) -> str:
     if mean > 0.05 * margin:  # trained without a margin they came to 0.02; before any training they have 0.1
         return ""
     return (
-        f"the embedding has collapsed: different images lie {mean:.2g} apart, beside a margin of {margin:g}. A triplet "
-        f"loss stays at α = {margin:g}, a contrastive loss at m²/4 = {margin**2 / 4:g}. Start anew with easier "
-        "negatives (semi-hard or random), a lower learning rate or a smaller margin."
+        f"the embedding has collapsed: different images lie {mean:.2g} apart, beside a margin of {margin:g}. With that "
+        f"margin a triplet loss stays at α = {margin:g} and a contrastive loss at m²/4 = {margin**2 / 4:g}. Nothing "
+        "pushes images apart: see that your loss has a margin above 0, or start anew with easier negatives (semi-hard "
+        "or random) or a lower learning rate."
     )
 
 

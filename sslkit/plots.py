@@ -142,6 +142,44 @@ def by_block(curves: Mapping[str, Sequence[object]], chance: float | None = None
     return figure
 
 
+MODES = {"frozen": (SSL, "o", "-"), "fine-tuned": (BLUES[1], "s", "--"), "gradual": (BLUES[2], "^", "-.")}
+
+
+def by_depth(measured: Mapping[str, Any], sources: Sequence[str], at: tuple[int, str] | None = None) -> Figure:
+    """Test accuracy over the number of layers that were copied: a panel for each source, a curve for each mode.
+
+    `measured` has a row, with "mean" and "std", for "scratch" (nothing copied) and for each f"{source}-{n}-{mode}";
+    also for the source "random", frozen. `at` marks the point of so many layers and a mode.
+    """
+    figure = Figure(figsize=(0.9 + 3.1 * len(sources), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(sources), sharey=True, squeeze=False)[0]
+
+    def curve(source: str, mode: str) -> dict[int, Any]:
+        rows = {n: measured.get(f"{source}-{n}-{mode}") for n in range(1, 10)}
+        return {0: measured["scratch"], **{n: row for n, row in rows.items() if row}}
+
+    for axis, source in zip(axes, sources):
+        scratch = measured["scratch"]["mean"]
+        axis.axhline(scratch, color=SUPERVISED, linewidth=1, linestyle=":")
+        lines = {"random, frozen": ("random", "frozen", (RANDOM, "x", "-"))}
+        lines |= {mode: (source, mode, look) for mode, look in MODES.items()}
+        for label, (start, mode, (tint, marker, line)) in lines.items():
+            rows = curve(start, mode)
+            mean, std = np.array([_mean_std(row) for row in rows.values()]).T
+            axis.plot(list(rows), mean, color=tint, marker=marker, linestyle=line, markersize=5, label=label)
+            axis.fill_between(list(rows), mean - std, mean + std, color=tint, alpha=0.12, linewidth=0)
+        axis.plot([0], [scratch], color=SUPERVISED, marker="s", markersize=8, linestyle="", label="nothing copied")
+        if at is not None:
+            n, mode = at
+            axis.plot([n], [curve(source, mode)[n]["mean"]], "o", markersize=15, fillstyle="none", color="black", mew=2)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set(xlabel="layers copied", title=source, ylim=(0, 1))
+        _plain(axis)
+    axes[0].set_ylabel("test accuracy")
+    axes[-1].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 def loss_curve(
     history: Sequence[dict], chance: float | None = None, ylabel: str = "loss (nats)", title: str = ""
 ) -> Figure:

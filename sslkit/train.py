@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sslkit import device as devices
+from sslkit import names
 from sslkit.data import Images, Stream
 
 Callback = Callable[[nn.Module, dict], object]
@@ -30,6 +31,7 @@ class TrainConfig:
     lr: float = 3e-3  # AdamW's highest learning rate
     weight_decay: float = 1e-2  # on weight matrices and filters only, not on biases or batch norm
     warmup: float = 0.05  # share of the run in which the rate rises from 0
+    schedule: str = "cosine"  # then it falls to 0 by half a cosine; or "constant", where nobody knows when it will end
     clip: float = 0.0  # largest norm of the gradient; 0 leaves it alone
     precision: str = "auto"  # auto, fp32 or bf16
     patience: int = 0  # stop after this many epochs without a better validation loss; 0 never stops
@@ -44,6 +46,7 @@ class TrainConfig:
         for name in ("steps", "weight_decay", "clip", "patience", "min_gain"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more.")
+        names.pick(self.schedule, ("cosine", "constant"), "schedule")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is {self.warmup}; expected a share of the run, 0 <= warmup < 1.")
 
@@ -126,7 +129,7 @@ def fit(
             steps = min(per_epoch, total - result.steps)
             for batch in itertools.islice(batches, steps):
                 for group in optimizer.param_groups:
-                    group["lr"] = config.lr * group["rate"] * cosine(result.steps, total, config.warmup)
+                    group["lr"] = config.lr * group["rate"] * share_of_rate(result.steps, total, config)
                 with devices.autocast(device, dtype):
                     out = method(batch[0] if single else batch, views)
                 optimizer.zero_grad(set_to_none=True)
@@ -243,6 +246,12 @@ def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         groups.setdefault((decays, rate), fresh)["params"].append(p)
     fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(list(groups.values()), lr=config.lr, fused=fused)
+
+
+def share_of_rate(step: int, total: int, config: TrainConfig) -> float:
+    """The learning rate at a step as a share of its highest, by the config's schedule."""
+    share = cosine(step, total, config.warmup)
+    return share if config.schedule == "cosine" or step < config.warmup * total else 1.0
 
 
 def cosine(step: int, total: int, warmup: float) -> float:

@@ -6,6 +6,7 @@ a few labels.
     Transferred         a classifier on an encoder whose first blocks were copied; build and train make one
     table               what of it trains: layer, parameters, copied, frozen, learning rate
     label_efficiency    test accuracy with few labels, beside evaluate.supervised, which copies nothing
+    worth               how many labels an accuracy is worth to training from scratch
     from_torchvision    torchvision's ResNet-18 weights as an encoder of this package
 
 Ref: Yosinski, Clune, Bengio, Lipson 2014, "How transferable are features in deep neural networks?", who copy the first
@@ -14,7 +15,7 @@ n of 8 layers, and freeze or fine-tune them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -206,6 +207,21 @@ def label_efficiency(
         correct = np.stack([evaluate.correct(method, test) for method in trained])
         scores[count] = evaluate.Score(correct, test.sources.cpu().numpy())
     return scores
+
+
+def worth(accuracy: float, counts: Sequence[int], curve: Sequence[float]) -> float:
+    """The number of labels a class at which training from scratch reaches `accuracy`.
+
+        ln M = ln n_i + (ln n_{i+1} − ln n_i) (a − c_i) / (c_{i+1} − c_i)    where c_i ≤ a ≤ c_{i+1}
+
+    Symbols: a -> accuracy; n -> counts, numbers of labels a class, rising; c -> curve, the accuracies of training from
+             scratch with so many, rising. Outside of the curve its nearer end is given: nothing is guessed beyond it.
+    """
+    if len(counts) != len(curve) or len(counts) < 2:
+        raise ValueError(f"there are {len(counts)} counts and {len(curve)} accuracies; expected as many, 2 or more.")
+    if np.any(np.diff(counts) <= 0) or np.any(np.diff(curve) <= 0):
+        raise ValueError(f"counts {list(counts)} and curve {list(curve)} must both rise; sort them, or measure longer.")
+    return float(np.exp(np.interp(accuracy, curve, np.log(counts))))
 
 
 # ------------------------------------------------------------------------------------------------ torchvision's weights

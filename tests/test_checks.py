@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from pathlib import Path
@@ -598,6 +599,11 @@ WRONG = [
     (checks.check_threshold, lambda d, s: -1.0, "the best threshold gets 0.85"),
     (checks.check_threshold, lambda d, s: d < 0.5, "asked for a number"),
 ]
+
+for path in sorted(Path(__file__).parent.glob("answers_*.py")):
+    answers = importlib.import_module(path.stem)
+    RIGHT += answers.RIGHT
+    WRONG += answers.WRONG
 
 
 RIGHT += test_checks_joint.RIGHT + test_checks_masked.RIGHT

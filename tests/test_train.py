@@ -89,7 +89,13 @@ def test_the_rate_without_a_warm_up_starts_at_its_highest():
     assert cosine(0, 1, 0.5) == pytest.approx(1 / 1.5)
 
 
-def test_fit_follows_the_schedule(monkeypatch):
+def test_an_unknown_schedule_gets_the_nearest_name():
+    with pytest.raises(ValueError, match="constant"):
+        quiet(schedule="constnt")
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_fit_follows_the_schedule(schedule, monkeypatch):
     used = []
     real = torch.optim.AdamW.step
 
@@ -98,8 +104,9 @@ def test_fit_follows_the_schedule(monkeypatch):
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    fit(Line(), points(), quiet(warmup=0.25), device="cpu")
-    assert used == [{0.01 * cosine(step, 12, 0.25)} for step in range(12)]
+    fit(Line(), points(), quiet(warmup=0.25, schedule=schedule), device="cpu")
+    after = {"cosine": lambda step: cosine(step, 12, 0.25), "constant": lambda step: 1.0}[schedule]
+    assert used == [{0.01 * (cosine(step, 12, 0.25) if step < 3 else after(step))} for step in range(12)]
 
 
 def test_weight_decay_is_on_matrices_and_filters_only():

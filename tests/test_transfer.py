@@ -241,3 +241,29 @@ def test_augment_is_handed_on(splits):
     method = transfer.Transferred(encoder(), 10, augment=Augment())
     x, _ = method.views((splits["train"].images[:4], splits["train"].labels[:4]))
     assert torch.equal(x, to_float(splits["train"].images[:4]))
+
+
+# ---- worth in labels --------------------------------------------------------------------------------------------
+
+
+def test_an_accuracy_is_worth_the_labels_with_which_scratch_reaches_it():
+    counts, curve = [1, 10, 100], [0.2, 0.6, 0.8]
+    assert [transfer.worth(a, counts, curve) for a in curve] == pytest.approx(counts)
+    assert transfer.worth(0.4, counts, curve) == pytest.approx(10**0.5)
+    assert transfer.worth(0.65, counts, curve) == pytest.approx(10**1.25)
+    assert transfer.worth(0.1, counts, curve) == pytest.approx(1) and transfer.worth(
+        0.9, counts, curve
+    ) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("counts", "curve", "message"),
+    [
+        ([1, 10], [0.5], "2 counts and 1 accuracies"),
+        ([1, 10], [0.5, 0.5], "must both rise"),
+        ([5, 1], [0.1, 0.2], "rise"),
+    ],
+)
+def test_a_curve_that_does_not_rise_is_refused(counts, curve, message):
+    with pytest.raises(ValueError, match=message):
+        transfer.worth(0.5, counts, curve)

@@ -557,6 +557,56 @@ def test_one_image_makes_no_pair():
         widgets.same_or_not(make("same_or_not"), images(1))
 
 
+# ------------------------------------------------------------------------------------------------------ copied layers
+
+MODES = ("frozen", "fine-tuned", "gradual")
+
+
+def depths(*sources: str, layers: int = 3) -> dict:
+    """Made-up rows, all different; copying the second source is worse than copying nothing."""
+    rows = {"scratch": {"mean": 0.5, "std": 0.01}}
+    for i, source in enumerate(sources):
+        for n, mode in itertools.product(range(1, layers + 1), MODES):
+            by = (0.1 * n + 0.01 * MODES.index(mode)) * (1 if i == 0 else -1)
+            gain = {"scratch": [by, by - 0.05, by + 0.05] if n > 1 else [by, -0.2, 0.2]}
+            rows[f"{source}-{n}-{mode}"] = {"mean": 0.5 + by, "std": 0.02, "gain": gain}
+    return rows
+
+
+def test_the_depth_and_the_mode_are_chosen_and_compared_with_copying_nothing():
+    shown = widgets.copied_layers(depths("rotation", "jigsaw"), ["rotation", "jigsaw"])
+    (slider,) = parts(shown, IntSlider)
+    assert slider.max == slider.value == 3
+    assert said(shown).startswith(
+        "3 of 3 layers copied from rotation, frozen: 0.80 ± 0.02. Nothing copied: 0.50 ± 0.01."
+    )
+    assert "+0.30 (95 %: +0.25 to +0.35): better" in said(shown)
+    before = shown.picture.value
+    slider.value = 1
+    assert "1 of 3 layers" in said(shown) and "neither better nor worse" in said(shown)
+    assert shown.picture.value != before
+    button(shown, "gradual").click()
+    assert "from rotation, gradual: 0.62" in said(shown)
+    button(shown, "jigsaw").click()
+    slider.value = 2
+    assert "2 of 3 layers copied from jigsaw, gradual: 0.28" in said(shown) and ": worse." in said(shown)
+    slider.value = 0
+    assert said(shown) == "Nothing copied, supervised training alone: 0.50 ± 0.01. " and shown.error is None
+    bundle = shown._repr_mimebundle_()
+    assert bundle.keys() == {WIDGET, "image/png", "text/plain"} and "Nothing copied" in bundle["text/plain"]
+
+
+def test_rows_that_are_not_there_are_named():
+    rows = depths("rotation")
+    with pytest.raises(ValueError, match="at least one source"):
+        widgets.copied_layers(rows, [])
+    with pytest.raises(ValueError, match="no row 'jigsaw-1-frozen'.*make experiments LESSON=09"):
+        widgets.copied_layers(rows, ["rotation", "jigsaw"])
+    del rows["rotation-2-gradual"]
+    with pytest.raises(ValueError, match="no row 'rotation-2-gradual'"):
+        widgets.copied_layers(rows, ["rotation"])
+
+
 # ------------------------------------------------------------------------------------------------- what all have alike
 
 

@@ -21,6 +21,7 @@ CELLS = {
     "puzzle": "widgets.puzzle(methods.Jigsaw(encoder, permutations=12), images)",
     "triplet_plane": "widgets.triplet_plane()",
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
+    "same_or_not": "widgets.same_or_not(methods.Siamese(encoder), torch.rand(40, 3, 24, 24))",
     "explore_views": "widgets.explore_views(images)",
     "mask_patches": "with device.seeded(0):\n    net = nets.ViT(patch=4, width=12, depth=1)\n"
     "widgets.mask_patches(methods.MAE(net), images)",
@@ -162,6 +163,29 @@ def test_a_triplet_is_moved_with_sliders_and_by_descent(browser, quick_lab, note
         says(page, "max(1.30 − 0.71 + 0.40, 0) = 0.99. Hard")
         page.get_by_role("button", name="one step of gradient descent", exact=True).press("Enter")
         says(page, "max(0.92 − 1.14 + 0.40, 0) = 0.19. Semi-hard")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["same_or_not"]], indirect=True)
+def test_a_threshold_is_moved_and_mistakes_are_found_with_the_keyboard(browser, quick_lab, notebook):
+    with opened(browser, quick_lab, notebook, "same_or_not") as page:
+        says(page, "Pair 1 of 40.")
+        before = picture(page)
+        handle = page.locator(".widget-slider .noUi-handle")
+        handle.focus()
+        page.keyboard.press("Home")
+        says(page, "threshold 0.00: taken for two images")
+        says(page, "20 of 20 pairs of the same image are missed; 0 of 20 pairs of two images are accepted")
+        assert picture(page) != before
+        page.keyboard.press("End")
+        says(page, "0 of 20 pairs of the same image are missed; 20 of 20 pairs of two images are accepted")
+        page.get_by_role("button", name="next mistake", exact=True).press("Enter")
+        says(page, "That is wrong: two images.")
+        page.get_by_role("button", name="best threshold", exact=True).press("Enter")
+        page.wait_for_function(
+            "!document.querySelector('p[role=status]').textContent.includes(' 20 of 20 pairs of two')"
+        )
+        page.get_by_role("button", name="previous pair", exact=True).click()
 
 
 @pytest.mark.full

@@ -7,13 +7,13 @@
     explore_views   set every augmentation with a slider, and see many views of a picture at once
     mask_patches    hide more or fewer patches of a picture, and see it reconstructed from the others
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
+    copied_layers   choose how many layers are copied and whether they are frozen, and see what was measured
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
 GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
 
-All are made alike. A state (`Hole`, `Puzzle`, `Turn`, `Plane`, `Decision`, `Views`, `Masking`) knows what follows from
-what; it needs no front end, and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the
-state, then draw.
+All are made alike. A state (a class such as `Hole` or `Plane`) knows what follows from what; it needs no front end,
+and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
 
 A widget works on a copy of the method, taken when it is made, in eval mode. JupyterLab may run a callback in another
 thread while a cell trains the method on: put into eval mode there, it would stop learning its batch statistics.
@@ -22,6 +22,7 @@ thread while a cell trains the method on: put into eval mode there, it would sto
 from __future__ import annotations
 
 from sslkit.widgets.decision import Decision, same_or_not
+from sslkit.widgets.depth import Depth, copied_layers
 from sslkit.widgets.hole import CELLS, HOLES, Hole, fill_hole, fillings, mask_of, name_of, outline
 from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
 from sslkit.widgets.masking import Masking, mask_patches, reconstruction
@@ -60,6 +61,8 @@ __all__ = [
     "triplet_plane",
     "Decision",
     "same_or_not",
+    "Depth",
+    "copied_layers",
     "DRAWS",
     "KNOBS",
     "SETTINGS",
