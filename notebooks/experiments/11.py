@@ -29,8 +29,8 @@ from sslkit.augment import Augment
 from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
-SHORT, FEW = 500, (0,)  # steps and seeds of the comparisons
-SUPERVISED_DRAWS = 5
+SHORT, FEW = 400, (0,)  # steps and seeds of the comparisons
+SUPERVISED_DRAWS = 3
 SUPERVISED = replace(evaluate.SUPERVISED, lr=1e-3)  # the best of those tried on val, see LOG.md
 
 

@@ -358,7 +358,7 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 #
 # Two dials. **Predict** for each the best and the worst: the ratio (50 or 75 percent), and the target (the colours, with
 # every patch at mean 0 and variance 1, which is the paper's choice; the grey picture; its edges). All of it from the
-# experiment, in short runs of 500 steps and one seed: small differences mean nothing here.
+# experiment, in short runs of 400 steps and one seed: small differences mean nothing here.
 
 # %%
 my_order = ...
