@@ -1,4 +1,4 @@
-"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | lab
+"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | progress | lab
 
 --json ends the output with one line of JSON.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -37,9 +38,17 @@ def pretrain(
     size: int | None = None,
     device: str = "auto",
     compile: bool = False,
+    resume: bool = False,
+    accumulate: int = 1,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Train an encoder without labels, and save it.
+
+    The whole state of the run is kept beside the checkpoint, in FILE.run, until it is finished: after Ctrl-C, SIGTERM,
+    or the loss of power the same command with --resume goes on where it stopped.
+
+    On several GPUs, or on several machines: torchrun --nproc_per_node=N -m sslkit pretrain … Each process takes its
+    part of every batch; gradients are those of the whole batch.
 
     Args:
         method: the pretext task or method, such as rotation or simclr
@@ -55,16 +64,19 @@ def pretrain(
         size: resize the images of a folder to this many pixels
         device: auto, cpu, cuda or mps
         compile: torch.compile the encoder; for long runs on a GPU
+        resume: go on with the run that was interrupted; start it where there is none
+        accumulate: work through each batch in so many pieces, where memory is short
         as_json: end with one line of JSON
     """
-    from sslkit import checkpoint, names, nets, recipes, train
     from sslkit import device as devices
+    from sslkit import names, nets, recipes
 
     recipe = recipes.get(method)
     names.pick(budget, ("lesson", "long"), "budget")
     if net is not None:
         names.pick(net, nets.NETS, "net")
-    known = _splits(data, ("train",), size)["train"]
+    devices.join(device)
+    known = devices.in_turn(lambda: _splits(data, ("train",), size)["train"])
     images = known.images
     config = getattr(recipe, budget)
     if epochs is not None:
@@ -76,15 +88,9 @@ def pretrain(
         built = recipes.build(method, encoder, data)
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
-    try:
-        result = train.fit(built, images, config, device=device, compile=compile)
-    except FloatingPointError as error:
-        checkpoint.save(path, built, **facts)
-        raise FloatingPointError(f"{error} They were saved to {path}.") from error
-    checkpoint.save(path, built, **facts, history=result.history, seconds=result.seconds)
-    print(f"{method} on {data}: {result.summary()}")
-    print(f"saved {path}")
-    if as_json:
+    options = {"device": device, "compile": compile, "accumulate": accumulate}
+    result = _train(path, built, images, config, facts, resume, **options)
+    if as_json and devices.rank() == 0:
         speed = {"seconds": result.seconds, "images_per_second": result.images_per_second, "steps": result.steps}
         print(json.dumps({"file": str(path), "method": method, "data": data, **speed, "history": result.history}))
     return 0
@@ -255,6 +261,31 @@ def bench(
     return 0
 
 
+def progress(
+    reset: bool = False,
+    export: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Which exercises' checks have passed on this machine.
+
+    Args:
+        reset: forget all of it
+        export: write it to this file, to keep or to hand in
+        as_json: end with one line of JSON
+    """
+    from sslkit import progress as room
+
+    if export is not None:
+        export.write_text(json.dumps({"checks": room.load()}, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {export}")
+    if reset:
+        print("forgotten" if room.reset() else "there was nothing to forget")
+    print(room.render())
+    if as_json:
+        print(json.dumps({"file": str(room.file() or ""), "checks": room.load()}))
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": doctor,
     "pretrain": pretrain,
@@ -262,6 +293,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "transfer": transfer,
     "scoreboard": scoreboard,
     "bench": bench,
+    "progress": progress,
 }
 
 
@@ -275,11 +307,61 @@ def main(arguments: list[str] | None = None) -> int:
         return tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="python -m sslkit", description=__doc__, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
         )
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, MemoryError, FloatingPointError, ModuleNotFoundError) as error:
+        if os.environ.get("RANK", "0") == "0" or isinstance(error, ConnectionError):  # under torchrun not N times
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resume: bool, **options: Any) -> Any:
+    """Train, keep the state of the run in FILE.run meanwhile, and save the checkpoint at `path`. Gives train's Result.
+
+    Raises ValueError if there is an interrupted run and nobody asked to go on with it.
+    """
+    from sslkit import checkpoint, train
+    from sslkit import device as devices
+    from sslkit.resume import progress
+
+    kept = path.with_suffix(".run")
+
+    def save(**more: Any) -> None:
+        try:
+            devices.first(lambda: checkpoint.save(path, method, **facts, **more))
+        except OSError as error:
+            raise OSError(f"{error} The run is kept in {kept}: --resume goes on with it.") from error
+
+    def say(text: str, file: Any = None) -> None:
+        if devices.rank() == 0:
+            print(text, file=file)
+
+    so_far = devices.first(lambda: progress(kept))
+    if so_far and not resume:
+        raise ValueError(
+            f"{kept} keeps a run that was interrupted after {so_far}. Go on with it: --resume. Or delete the file to "
+            "start anew."
+        )
+    if resume:
+        say(f"going on after {so_far}" if so_far else f"no interrupted run in {kept}: starting", file=sys.stderr)
+    if not so_far:
+        devices.first(lambda: kept.unlink(missing_ok=True))
+    try:
+        result = train.fit(method, images, config, state=kept, **options)
+    except FloatingPointError as error:
+        save()
+        devices.first(lambda: kept.unlink(missing_ok=True))  # it would end here again
+        raise FloatingPointError(f"{error} They were saved to {path}.") from error
+    save(history=result.history, seconds=result.seconds)
+    say(f"{facts['name']} on {facts['data']}: {result.summary()}")
+    say(f"saved {path}")
+    if result.interrupted and result.unsaved:
+        raise OSError(result.unsaved)
+    if result.interrupted:
+        say(f"the run is kept in {kept}: the same command with --resume goes on")
+    else:
+        devices.first(lambda: kept.unlink(missing_ok=True))
+    return result
 
 
 def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:

@@ -2,6 +2,9 @@
 
 `forward(x)` takes a raw uint8 batch and returns {"loss": …, parts…}. It is `loss(*views(x, generator))`, in two named
 pieces, so that what the network sees can be looked at, and a test can hand in views of its own.
+
+A method has `whole_batch = True` if it compares the images of a batch with each other: it then gathers what it compares
+from all processes (device.gather), and its batch cannot be worked through in pieces.
 """
 
 from __future__ import annotations

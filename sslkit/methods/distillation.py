@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
@@ -21,6 +22,7 @@ class DINO(nn.Module):
     none gets all answers alike. A small crop shows a share `small` of the image, in half as many pixels a side.
     """
 
+    whole_batch = True  # the centre is that of all of it
     centre: Tensor
 
     def __init__(
@@ -51,8 +53,9 @@ class DINO(nn.Module):
         z = [self.encoder(torch.cat(same_size)) for same_size in (crops[:2], crops[2:]) if same_size]
         student = self.head(torch.cat(z)).view(len(crops), n, -1)
         with torch.no_grad():
-            self.said = self.target(large)
-        teacher = self.said.view(2, n, -1)
+            said = self.target(large)
+            self.said = devices.gather(said)
+        teacher = said.view(2, n, -1)
         return {"loss": losses.dino(student, teacher, self.centre, *self.temperatures)}
 
     def after_step(self, progress: float) -> None:
