@@ -35,6 +35,8 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "copy-last": (RANDOM, "o", "-"),
     "linear": (RANDOM, "x", "--"),
     "mean": (RANDOM, "v", ":"),
+    "random, vit": (RANDOM, "^", "-"),
+    "supervised, vit": (SUPERVISED, "^", "-"),
 }
 
 

@@ -64,12 +64,14 @@ RECIPES = {
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
     "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
-        TrainConfig(steps=1500, batch_size=128),
-        TrainConfig(steps=3500, batch_size=128),
-        settings={"target": pretext.contrast_normalised_edges, "normalise": False},
+        TrainConfig(steps=2000, batch_size=128, lr=2e-3),
+        TrainConfig(steps=9000, batch_size=128, lr=2e-3),
+        settings={"ratio": 0.5, "target": pretext.contrast_normalised_edges, "normalise": False},
         net="vit",
     ),
-    "jepa": Recipe(TrainConfig(steps=1000, batch_size=128), TrainConfig(steps=3500, batch_size=128), net="vit"),
+    "jepa": Recipe(
+        TrainConfig(steps=1000, batch_size=128, lr=2e-3), TrainConfig(steps=6000, batch_size=128, lr=2e-3), net="vit"
+    ),
 }
 
 # On clips.
@@ -144,7 +146,7 @@ def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, 
     """A fresh encoder of the kind that the method's recipe names, or of kind `net`, for images of this size.
 
     ResNet-18 has a stem for small images, and another for those above 64 px; a vision transformer cuts an image into
-    about 8×8 patches: squares of 4 px at 28 and 32 px.
+    patches of 8 px, or as near to that as divides its sides.
     """
     net = names.pick(net or get(method).net, nets.NETS, "net")
     fitting: dict = {}
