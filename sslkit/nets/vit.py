@@ -247,5 +247,6 @@ def _initialise(net: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
     for block in blocks:
-        for layer in (block.attention.out, block.mlp[-1]):
-            nn.init.normal_(layer.weight, std=0.02 * (2 * len(blocks)) ** -0.5)
+        for name, weight in block.named_parameters():
+            if name in ("attention.out.weight", "mlp.2.weight"):
+                nn.init.normal_(weight, std=0.02 * (2 * len(blocks)) ** -0.5)
