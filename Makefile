@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.t
 LESSONS := notebooks/[0-9][0-9]_*.ipynb
 NBVAL := $(BIN)/python -m pytest --nbval-lax --nbval-current-env
 
-.PHONY: help lab test test-full check notebooks experiments scoreboard
+.PHONY: help lab test test-full check notebooks experiments scoreboard assignments instructor
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -48,6 +48,11 @@ experiments: .venv/.stamp-core  ## measure what is too long for a lesson (LESSON
 scoreboard: .venv/.stamp-core  ## measure what the scoreboard lacks, and print it (ARGS="simclr --budget long")
 	$(BIN)/python notebooks/experiments/scoreboard.py $(ARGS)
 
+assignments: .venv/.stamp-test  ## build the assignments' student releases (ARGS="A1 A3")
+	$(BIN)/python notebooks/assignments/build.py $(ARGS)
+
+instructor: .venv/.stamp-core .venv-instructor/.stamp  ## set up nbgrader, apart from the students' environment
+
 # ---------------------------------------------------------------------------------------------------------------------
 
 $(BIN)/python:
@@ -63,3 +68,11 @@ $(BIN)/python:
 .venv/.stamp-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[test]"
 	@touch .venv/.stamp-core $@
+
+# nbgrader puts four extensions into JupyterLab, so it gets an environment of its own. It holds no PyTorch: the kernel
+# that runs students' code is the one of .venv.
+.venv-instructor/.stamp: constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv .venv-instructor
+	.venv-instructor/bin/python -m pip --disable-pip-version-check install -c constraints.txt nbgrader
+	$(BIN)/python -m ipykernel install --prefix .venv-instructor --name sslkit --display-name sslkit
+	@touch $@

@@ -1,4 +1,4 @@
-"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | lab
+"""python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | progress | lab
 
 --json ends the output with one line of JSON.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -39,17 +40,28 @@ def pretrain(
     rate: float | None = None,
     device: str = "auto",
     compile: bool = False,
+    resume: bool = False,
+    accumulate: int = 1,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Train an encoder without labels, and save it.
 
+    The whole state of the run is kept beside the checkpoint, in FILE.run, until it is finished: after Ctrl-C, SIGTERM,
+    or the loss of power the same command with --resume goes on where it stopped.
+
+    On several GPUs, or on several machines: torchrun --nproc_per_node=N -m sslkit pretrain … Each process takes its
+    part of every batch; gradients are those of the whole batch.
+
     Args:
-        method: the pretext task or method, such as rotation or simclr; on clips future, past, order, arrow
-        data: photodigits, a torchvision set by name, or folder:PATH; for a method on clips movingdigits or video:PATH
+        method: the pretext task or method, such as rotation or simclr; on clips future, past, order, arrow; on text
+            next-word
+        data: photodigits, a torchvision set by name, or folder:PATH; for a method on clips movingdigits or video:PATH;
+            on text docwords or text:PATH
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
-        net: convnet, resnet18 or vit; without it, the kind that the method's recipe names
+        net: convnet, resnet18 or vit; for text context, context-bag or causal-transformer. Without it, the kind that
+            the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
         batch_size: images a step
         lr: the highest learning rate
@@ -59,43 +71,45 @@ def pretrain(
         rate: of video:PATH, frames a second
         device: auto, cpu, cuda or mps
         compile: torch.compile the encoder; for long runs on a GPU
+        resume: go on with the run that was interrupted; start it where there is none
+        accumulate: work through each batch in so many pieces, where memory is short
         as_json: end with one line of JSON
     """
-    from sslkit import checkpoint, methods, names, nets, recipes, train
     from sslkit import device as devices
+    from sslkit import methods, names, nets, recipes
 
-    recipe = recipes.get(method)
+    usual = {"movingdigits": methods.VIDEO, "docwords": recipes.ON_WORDS}
+    data = data or next((name for name, of in usual.items() if method in of), "photodigits")
+    given = {"batch_size": batch_size, "lr": lr, "precision": precision, "seed": seed}
+    given = {k: v for k, v in given.items() if v is not None}
+    if epochs is not None:
+        given |= {"epochs": epochs, "steps": 0}
+    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     names.pick(budget, ("lesson", "long"), "budget")
+    if _learns_from_text(method, data):
+        if resume or accumulate != 1:
+            raise ValueError(f"{method} on {data} takes a minute or two: it has no --resume and no --accumulate.")
+        return _pretrain_on_text(method, data, net or "context", budget, given, path, size, device, compile, as_json)
+    recipe = recipes.get(method)
     if net is not None:
         names.pick(net, nets.NETS, "net")
     clips = method in methods.VIDEO
-    data = data or ("movingdigits" if clips else "photodigits")
-    known = _splits(data, ("train",), size, frames, rate)["train"]
+    devices.join(device)
+    known = devices.in_turn(lambda: _splits(data, ("train",), size, frames, rate)["train"])
     images = known.images
     if clips != (images.ndim == 5):
         kinds = (("clips", "movingdigits or video:PATH"), ("images", "photodigits or folder:PATH"))
         (own, offer), (other, _) = kinds if clips else kinds[::-1]
         raise ValueError(f"{method} works on {own}, and {data} is made of {other}. Use --data {offer}.")
-    config = getattr(recipe, budget)
-    if epochs is not None:
-        config = replace(config, epochs=epochs, steps=0)
-    given = {"batch_size": batch_size, "lr": lr}
-    config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
+    config = replace(getattr(recipe, budget), **given)
     with devices.seeded(seed):
         channels = images.shape[-3] * (recipes.FRAMES if clips else 1)
         encoder = recipes.encoder_for(method, images.shape[-2:], channels, net)
         built = recipes.build(method, encoder, data)
-    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
-    try:
-        result = train.fit(built, images, config, device=device, compile=compile)
-    except FloatingPointError as error:
-        checkpoint.save(path, built, **facts)
-        raise FloatingPointError(f"{error} They were saved to {path}.") from error
-    checkpoint.save(path, built, **facts, history=result.history, seconds=result.seconds)
-    print(f"{method} on {data}: {result.summary()}")
-    print(f"saved {path}")
-    if as_json:
+    options = {"device": device, "compile": compile, "accumulate": accumulate}
+    result = _train(path, built, images, config, facts, resume, **options)
+    if as_json and devices.rank() == 0:
         speed = {"seconds": result.seconds, "images_per_second": result.images_per_second, "steps": result.steps}
         print(json.dumps({"file": str(path), "method": method, "data": data, **speed, "history": result.history}))
     return 0
@@ -276,6 +290,58 @@ def bench(
     return 0
 
 
+def export(
+    file: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    size: int = 32,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Take an encoder out of sslkit, to be used without it, and write its model card.
+
+    Args:
+        file: a checkpoint written by pretrain
+        out: FILE.pt2 (torch.export), FILE.onnx or FILE.safetensors; by default the checkpoint's name with .pt2
+        size: height and width of the images that it will take
+        as_json: end with one line of JSON
+    """
+    from sslkit import checkpoint, scoreboard
+    from sslkit import export as room
+
+    content = checkpoint.load(file)
+    path = room.save(checkpoint.encoder_of(content), out or file.with_suffix(".pt2"), (size, size))
+    text = room.card(content, scoreboard.load(scoreboard.FILE) if scoreboard.FILE.exists() else None)
+    card = checkpoint.write_bytes(path.with_suffix(".md"), text.encode())
+    print(f"saved {path} and its card {card}")
+    if as_json:
+        print(json.dumps({"file": str(path), "card": str(card)}))
+    return 0
+
+
+def progress(
+    reset: bool = False,
+    export: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Which exercises' checks have passed on this machine.
+
+    Args:
+        reset: forget all of it
+        export: write it to this file, to keep or to hand in
+        as_json: end with one line of JSON
+    """
+    from sslkit import progress as room
+
+    if export is not None:
+        export.write_text(json.dumps({"checks": room.load()}, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {export}")
+    if reset:
+        print("forgotten" if room.reset() else "there was nothing to forget")
+    print(room.render())
+    if as_json:
+        print(json.dumps({"file": str(room.file() or ""), "checks": room.load()}))
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": doctor,
     "pretrain": pretrain,
@@ -283,6 +349,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "transfer": transfer,
     "scoreboard": scoreboard,
     "bench": bench,
+    "export": export,
+    "progress": progress,
 }
 
 
@@ -296,11 +364,63 @@ def main(arguments: list[str] | None = None) -> int:
         return tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="python -m sslkit", description=__doc__, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
         )
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError, MemoryError, FloatingPointError, ModuleNotFoundError) as error:
+        if os.environ.get("RANK", "0") == "0" or isinstance(error, ConnectionError):  # under torchrun not N times
+            print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resume: bool, **options: Any) -> Any:
+    """Train, keep the state of the run in FILE.run meanwhile, and save the checkpoint at `path`. Gives train's Result.
+
+    Raises ValueError if there is an interrupted run and nobody asked to go on with it.
+    """
+    from sslkit import checkpoint, train
+    from sslkit import device as devices
+    from sslkit.resume import progress
+
+    kept = path.with_suffix(".run")
+
+    def save(**more: Any) -> None:
+        try:
+            devices.first(lambda: checkpoint.save(path, method, **facts, **more))
+        except OSError as error:
+            raise OSError(f"{error} The run is kept in {kept}: --resume goes on with it.") from error
+
+    def say(text: str, file: Any = None) -> None:
+        if devices.rank() == 0:
+            print(text, file=file)
+
+    so_far = devices.first(lambda: progress(kept))
+    if so_far and not resume:
+        raise ValueError(
+            f"{kept} keeps a run that was interrupted after {so_far}. Go on with it: --resume. Or delete the file to "
+            "start anew."
+        )
+    if resume:
+        say(f"going on after {so_far}" if so_far else f"no interrupted run in {kept}: starting", file=sys.stderr)
+    if not so_far:
+        devices.first(lambda: kept.unlink(missing_ok=True))
+    try:
+        result = train.fit(method, images, config, state=kept, **options)
+    except ConnectionError as error:
+        raise ConnectionError(f"{error} That is the same command with --resume.") from error
+    except FloatingPointError as error:
+        save()
+        devices.first(lambda: kept.unlink(missing_ok=True))  # it would end here again
+        raise FloatingPointError(f"{error} They were saved to {path}.") from error
+    save(history=result.history, seconds=result.seconds)
+    say(f"{facts['name']} on {facts['data']}: {result.summary()}")
+    say(f"saved {path}")
+    if result.interrupted and result.unsaved:
+        raise OSError(result.unsaved)
+    if result.interrupted:
+        say(f"the run is kept in {kept}: the same command with --resume goes on")
+    else:
+        devices.first(lambda: kept.unlink(missing_ok=True))
+    return result
 
 
 def _splits(
@@ -311,6 +431,89 @@ def _splits(
     given: dict[str, Any] = {"frames": frames, "rate": rate}
     given = {name: value for name, value in given.items() if value is not None}
     return {split: load(data, split, size=size, **given) for split in wanted}
+
+
+def _learns_from_text(method: str, data: str) -> bool:
+    """Whether this is a method on text. Raises ValueError if method and data are of different kinds."""
+    from sslkit.data import TEXTS
+    from sslkit.recipes import ON_WORDS, RECIPES, VIDEO
+
+    text = data in TEXTS or data.startswith("text:")
+    if method in ON_WORDS and not text:
+        raise ValueError(
+            f"{method} learns from text, and {data} is not text. Use --data {' or '.join(TEXTS)} or --data text:PATH."
+        )
+    if text and method in RECIPES | VIDEO:
+        own = "images" if method in RECIPES else "clips"
+        raise ValueError(f"{method} learns from {own}, and {data} is text. From text learns: {', '.join(ON_WORDS)}.")
+    return method in ON_WORDS
+
+
+def _pretrain_on_text(
+    method: str,
+    data: str,
+    net: str,
+    budget: str,
+    given: dict,
+    path: Path,
+    size: int | None,
+    device: str,
+    compile: bool,
+    as_json: bool,
+) -> int:
+    """Train, save, and say how surprised the model is by the validation texts, beside what counting gives."""
+    from sslkit import checkpoint, ngrams, passages, recipes, train, words
+    from sslkit import device as devices
+    from sslkit.data import load_text
+
+    if size is not None:
+        raise ValueError(f"--size {size} resizes images, and {data} is text. Leave it out.")
+    recipe = recipes.for_text(net)
+    config = replace(getattr(recipe, budget), **given)
+    known, val = load_text(data, "train"), load_text(data, "val")
+    vocabulary = words.Vocabulary.of(known.texts, recipe.vocabulary)
+    with devices.seeded(config.seed):
+        built = recipes.build_on_words(vocabulary, net)
+    batches = recipes.batches_of(built, known.texts, vocabulary)
+    if len(batches) < config.batch_size:
+        raise ValueError(
+            f"{data} gives {len(batches)} rows to train on, fewer than a batch of {config.batch_size}. Use more text, "
+            f"or --batch-size {len(batches)} or less."
+        )
+    result = train.fit(built, batches, config, device=device, compile=compile)
+    checkpoint.save(
+        path,
+        built,
+        name=method,
+        data=data,
+        data_hash=known.hash,
+        settings=asdict(config),
+        history=result.history,
+        seconds=result.seconds,
+        vocabulary=vocabulary,
+    )
+    train_pairs, val_pairs = (words.windows(part.texts, vocabulary, 1) for part in (known, val))
+    unknown = (val_pairs[:, -1] == words.UNKNOWN).float().mean().item()
+    nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
+    nats |= {name: found for name, (_, found) in ngrams.smoothed(train_pairs, val_pairs, len(vocabulary)).items()}
+    perplexity = {name: ngrams.perplexity(value) for name, value in nats.items()}
+    report = {
+        "file": str(path),
+        "method": method,
+        "data": data,
+        **{"seconds": result.seconds, "steps": result.steps, "vocabulary": len(vocabulary), "k": built.encoder.k},
+        "unknown": unknown,
+        "perplexity": perplexity,
+        "history": result.history,
+    }
+    print(f"{method} on {data}: {result.steps} steps in {result.seconds:.0f} s")
+    print(f"saved {path}")
+    sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {unknown:.1%} of the words unknown"
+    found = ", ".join(f"{name} {value:.1f}" for name, value in perplexity.items())
+    print(f"perplexity on val ({sizes}): {found}")
+    if as_json:
+        print(json.dumps(report))
+    return 0
 
 
 def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:

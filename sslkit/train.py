@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import signal
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sslkit import device as devices
-from sslkit import names
+from sslkit import memory, names
 from sslkit.data import Images, Stream
+from sslkit.resume import StateFile, Stop, described, known_by
 
 Callback = Callable[[nn.Module, dict], object]
 
@@ -61,6 +67,7 @@ class Result:
     images_per_second: float = 0.0
     interrupted: bool = False
     stopped: str = ""  # why it ended before its last step: "", "interrupt", "plateau", "callback"
+    unsaved: str = ""  # why the file of its state could not be written at the end
 
     def summary(self) -> str:
         record = self.history[-1] if self.history else {}
@@ -78,6 +85,9 @@ def fit(
     callbacks: Iterable[Callback] = (),
     device: torch.device | str = "auto",
     compile: bool = False,
+    state: str | Path | None = None,
+    save_every: float = 60.0,
+    accumulate: int = 1,
 ) -> Result:
     """Train `method` on `data`, in place.
 
@@ -85,23 +95,33 @@ def fit(
     What fits goes to the device as a whole; a `Stream`, or a tensor too large for the device, is read batch by batch,
     in the same order. `validation`, in the same form, is measured after every epoch, always on the same views. A
     callback is called after every epoch as `callback(method, record)`; what it returns is ignored unless it is true,
-    which ends the run. Ctrl-C (or Jupyter's Interrupt) ends it too, and keeps what was learned.
+    which ends the run. Ctrl-C (or Jupyter's Interrupt) ends it too, after the step, and keeps what was learned; a
+    second one ends it at once.
+
+    `state` is a file that keeps the whole run, written every `save_every` seconds and at the end. A run that finds its
+    file goes on where that one stopped, in the middle of an epoch too, and ends as if it had never stopped: on the CPU
+    in fp32 bit for bit. Give it a method built in the same way. SIGTERM then ends a run as Ctrl-C does.
+
+    Under torchrun each process takes its part of every batch, and rank 0 validates, calls back and writes; the process
+    group is joined here, and left by `device.leave`. `accumulate` works through a batch in so many pieces, one after
+    the other: the memory of one piece is enough for the gradient of all.
 
     `compile` hands the encoder to torch.compile, which takes a minute at the start and needs a C++ compiler: for long
     runs on a GPU. On a CPU the compiled encoder was slower than the plain one (0.8 times).
 
     With SSLKIT_FAST=1 in the environment every run ends after 20 steps: a smoke test.
 
-    Raises ValueError if a batch is larger than the data or the tensors differ in length, and FloatingPointError if the
-    loss is no longer a number; the method then holds the parameters of the last epoch that was sound.
+    Raises ValueError if a batch is larger than the data, cannot be divided, the tensors differ in length, or `state` is
+    of another run; OSError if it cannot be written at the start (later that is a warning, and `unsaved` of the result);
+    FloatingPointError if the loss is no longer a number (the method then holds the parameters of the last epoch that
+    was sound); MemoryError, with the batch that fits, if the device has too little memory; and ConnectionError if
+    another process of the run is lost.
     """
     config = config or TrainConfig()
+    devices.join(device)
     tensors, single = _tensors(data)
     n, size = len(tensors[0]), config.batch_size
-    if n < size:
-        raise ValueError(
-            f"batch_size is {size}, but there are only {n} images. Use batch_size={n} or less, or more data."
-        )
+    _check_batch(method, n, size, accumulate)
     device = devices.pick(device) if isinstance(device, str) else device
     devices.fixed_shapes(device)
     if device.type == "cpu":
@@ -109,69 +129,178 @@ def fit(
     method.to(device).to(memory_format=torch.channels_last)
     if compile:
         method.get_submodule("encoder").compile()
+    model = devices.parallel(method, device)
     dtype = devices.precision(config.precision, device)
     optimizer = make_optimizer(method, config)
     per_epoch = n // size
     total = config.steps or config.epochs * per_epoch
     if devices.fast():
         total = min(total, 20)
-    batches = _batches(tensors, size, config.seed, device)
-    views = devices.generator(config.seed + 1, device)
-    plateau, result = Plateau(config.patience, config.min_gain), Result()
-    sound, after_step = _snapshot(method), getattr(method, "after_step", None)
-    bar = tqdm(total=total, disable=not config.progress, unit="step", mininterval=0.5, leave=False)
-    start = time.perf_counter()
+    views = devices.generator(config.seed + 1 + 1_000_003 * devices.rank(), device)
+    run = Run(method, optimizer, views, Plateau(config.patience, config.min_gain), Result(), {}, _snapshot(method))
+    facts = partial(_facts, method, tensors, validation, config, total, device, accumulate)
+    kept = StateFile(state, facts, save_every)
+    run.restore(kept.load())
+    result, after_step = run.result, getattr(method, "after_step", None)
+    batches = _batches(tensors, size, config.seed, device, start=result.steps)
+    quiet = not config.progress or devices.rank() > 0
+    bar = tqdm(total=total, initial=result.steps, disable=quiet, unit="step", mininterval=0.5, leave=False)
+    begin = time.perf_counter() - result.seconds
+    batch: tuple[Tensor, ...] = ()
+    out: dict[str, Tensor] = {}
+    stopping = False
 
     try:
-        while result.steps < total and not result.stopped:
-            method.train()  # a callback may have left it in another mode
-            sums: dict[str, Tensor] = {}
-            steps = min(per_epoch, total - result.steps)
-            for batch in itertools.islice(batches, steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = config.lr * group["rate"] * share_of_rate(result.steps, total, config)
-                with devices.autocast(device, dtype):
-                    out = method(batch[0] if single else batch, views)
-                optimizer.zero_grad(set_to_none=True)
-                out["loss"].backward()
-                if config.clip:
-                    nn.utils.clip_grad_norm_(method.parameters(), config.clip)
-                optimizer.step()
-                result.steps += 1
-                if after_step is not None:
-                    after_step(result.steps / total)
-                for key, value in out.items():
-                    sums[key] = sums.get(key, 0) + value.detach()
-                bar.update()
+        with Stop(also_terminate=state is not None) as stop:
+            while len(result.history) * per_epoch < total and not result.stopped:
+                method.train()  # a callback may have left it in another mode
+                before = len(result.history) * per_epoch
+                steps = min(per_epoch, total - before)
+                for batch in itertools.islice(batches, before + steps - result.steps):
+                    for group in optimizer.param_groups:
+                        group["lr"] = config.lr * group["rate"] * share_of_rate(result.steps, total, config)
+                    optimizer.zero_grad(set_to_none=True)
+                    for piece in _pieces(batch, accumulate):
+                        with devices.autocast(device, dtype):
+                            out = model(piece[0] if single else piece, views)
+                        (out["loss"] / accumulate).backward()
+                        run.add(out, accumulate)
+                    if config.clip:
+                        nn.utils.clip_grad_norm_(method.parameters(), config.clip)
+                    optimizer.step()
+                    result.steps += 1
+                    if after_step is not None:
+                        after_step(result.steps / total)
+                    bar.update()
 
-            record = {"epoch": len(result.history) + 1, **{k: float(v) / steps for k, v in sums.items()}}
-            if not math.isfinite(record["loss"]) or not _all_finite(method):
-                method.load_state_dict(sound)
-                raise FloatingPointError(_not_finite(record, result, config))
-            sound = _snapshot(method)
-            if validation is not None:
-                record["validation_loss"] = validate(method, validation, config, device)
-            record["seconds"] = time.perf_counter() - start
-            result.history.append(record)
-            speed = result.steps * size / record["seconds"]
-            bar.set_postfix_str(f"loss {record['loss']:.3f}, {speed:.0f} images/s")
-            if plateau.step(record.get("validation_loss", record["loss"])):
-                result.stopped = "plateau"
-            if any([callback(method, record) for callback in callbacks]):
-                result.stopped = "callback"
+                    result.seconds = time.perf_counter() - begin
+                    stopping, saving = devices.any_of(stop.asked, kept.due())
+                    if stopping:
+                        break
+                    if saving:
+                        kept.save(run.state())
+                if stopping:
+                    result.stopped, result.interrupted = "interrupt", True
+                    break
+
+                sums = devices.mean(run.sums)
+                record = {"epoch": len(result.history) + 1, **{k: float(v) / steps for k, v in sums.items()}}
+                if not math.isfinite(record["loss"]) or not _all_finite(method):
+                    method.load_state_dict(run.sound)
+                    raise FloatingPointError(_not_finite(record, result, config))
+                run.sound, run.sums = _snapshot(method), {}
+                if validation is not None:
+                    record["validation_loss"] = devices.first(lambda: validate(method, validation, config, device))
+                record["seconds"] = time.perf_counter() - begin
+                result.history.append(record)
+                speed = result.steps * size / record["seconds"]
+                bar.set_postfix_str(f"loss {record['loss']:.3f}, {speed:.0f} images/s")
+                if run.plateau.step(record.get("validation_loss", record["loss"])):
+                    result.stopped = "plateau"
+                if devices.first(partial(_call, callbacks, method, record)):
+                    result.stopped = "callback"
+            devices.synchronize(device)
+            result.seconds = time.perf_counter() - begin
+            kept.save(run.state())
     except KeyboardInterrupt:
         if devices.flag("SSLKIT_STRICT_INTERRUPT"):
             raise
         result.stopped, result.interrupted = "interrupt", True
+    except (RuntimeError, MemoryError) as error:
+        if devices.lost(error):
+            raise ConnectionError(_lost(error, kept)) from error
+        if batch and devices.out_of_memory(error):
+            out.clear()  # it holds on to memory, and so do the frames that were left
+            traceback.clear_frames(error.__traceback__)
+            held = f" The method holds what it learned in {result.steps} steps."
+            raise MemoryError(memory.advice(method, optimizer, batch, dtype, accumulate) + held) from error
+        raise
     finally:
         batches.close()
         bar.close()
         method.eval()
 
-    devices.synchronize(device)
-    result.seconds = time.perf_counter() - start
+    result.seconds = time.perf_counter() - begin
     result.images_per_second = result.steps * size / max(result.seconds, 1e-9)
+    result.unsaved = kept.problem
     return result
+
+
+@dataclass
+class Run:
+    """All that changes while a run goes on. What its file keeps of it is `state()`."""
+
+    method: nn.Module
+    optimizer: torch.optim.Optimizer
+    views: torch.Generator
+    plateau: Plateau
+    result: Result
+    sums: dict[str, Tensor]  # of the loss and its parts, over the steps of the running epoch
+    sound: dict[str, Tensor]  # the method's state after the last whole epoch
+
+    def add(self, out: dict[str, Tensor], pieces: int) -> None:
+        for key, value in out.items():
+            self.sums[key] = self.sums.get(key, 0) + value.detach() / pieces
+
+    def state(self) -> dict:
+        """Tensors and plain values. The order of the data is not in it: the seed and the number of steps say it all."""
+        result = self.result
+        return {
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "views": devices.each(self.views.get_state()),  # each process draws its own
+            "plateau": {"best": self.plateau.best, "waited": self.plateau.waited},
+            "sums": devices.mean(self.sums),
+            "sound": self.sound,
+            "steps": result.steps,
+            "history": result.history,
+            "seconds": result.seconds,
+            "stopped": "" if result.interrupted else result.stopped,
+        }
+
+    def restore(self, state: dict | None) -> None:
+        """Go on from there; from None, from where it is."""
+        if state is None:
+            return
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.views.set_state(state["views"][devices.rank()])
+        self.plateau.best, self.plateau.waited = state["plateau"]["best"], state["plateau"]["waited"]
+        device = next(self.method.parameters()).device
+        self.sums = {key: value.to(device) for key, value in state["sums"].items()}
+        self.sound = {key: value.to(device) for key, value in state["sound"].items()}
+        for name in ("steps", "history", "seconds", "stopped"):
+            setattr(self.result, name, state[name])
+
+
+def _check_batch(method: nn.Module, n: int, size: int, accumulate: int) -> None:
+    """Raise ValueError if there is no such batch, or if it cannot be divided among processes and into pieces."""
+    if n < size:
+        raise ValueError(
+            f"batch_size is {size}, but there are only {n} images. Use batch_size={n} or less, or more data."
+        )
+    world, name = devices.world(), type(method).__name__
+    if accumulate < 1 or size % (world * accumulate):
+        parts = world * max(accumulate, 1)
+        near = max(size // parts, 1) * parts
+        raise ValueError(
+            f"batch_size is {size}: {world} processes and {accumulate} pieces each do not divide it evenly. "
+            f"Use batch_size={near}, for example."
+        )
+    if accumulate == 1:
+        return
+    if getattr(method, "whole_batch", False):
+        raise ValueError(
+            f"{name} compares the images of a batch with each other, so its gradient is not a sum over pieces of the "
+            f"batch: {accumulate} pieces would train on batches of {size // accumulate}. Use accumulate=1 with a "
+            "batch that fits, or several processes (torchrun), which gather what is compared."
+        )
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
+        warnings.warn(
+            f"batch norm takes its statistics of each piece, {size // world // accumulate} images, and not of the "
+            f"batch of {size}.",
+            stacklevel=3,
+        )
 
 
 def _tensors(data: Images | Sequence[Images]) -> tuple[tuple[Images, ...], bool]:
@@ -185,8 +314,12 @@ def _tensors(data: Images | Sequence[Images]) -> tuple[tuple[Images, ...], bool]
     return tensors, False
 
 
-def _batches(data: Sequence[Images], size: int, seed: int, device: torch.device) -> Generator[tuple[Tensor, ...]]:
+def _batches(
+    data: Sequence[Images], size: int, seed: int, device: torch.device, start: int = 0
+) -> Generator[tuple[Tensor, ...]]:
     """Whole batches on the device, without end: in every epoch all rows, in a new order that only the seed decides.
+
+    The first `start` batches are left out, unread. Of several processes each gets its part of the same batches.
 
     Data that fits lies on the device and is indexed there. What is on disk, or too large, comes through a DataLoader,
     which asks for a whole batch of rows at once and, for a GPU, reads ahead in processes of its own.
@@ -194,15 +327,18 @@ def _batches(data: Sequence[Images], size: int, seed: int, device: torch.device)
     generator, n = devices.generator(seed), len(data[0])
     epochs = (torch.randperm(n, generator=generator)[: n // size * size] for _ in itertools.count())
     on_disk = any(isinstance(t, Stream) for t in data)
-    if not on_disk and devices.fits(sum(t.nbytes for t in data if t.device.type != device.type), device):
+    resident = not on_disk and devices.fits(sum(t.nbytes for t in data if t.device.type != device.type), device)
+    where = device if resident else "cpu"
+    every = (devices.part(index) for rows in epochs for index in rows.to(where).split(size))
+    indices = itertools.islice(every, start, None)
+    if resident:
         data = tuple(t.to(device) for t in data)
-        for rows in epochs:
-            for index in rows.to(device).split(size):
-                yield tuple(t[index] for t in data)
+        for index in indices:
+            yield tuple(t[index] for t in data)
     else:
         loader: DataLoader = DataLoader(
             _Rows(tuple(t.to("cpu") for t in data)),
-            sampler=(index.numpy() for rows in epochs for index in rows.split(size)),
+            sampler=(index.numpy() for index in indices),
             batch_size=None,  # a sample is a whole batch
             num_workers=devices.loader_workers(device) if on_disk else 0,  # a tensor might be copied to each of them
             worker_init_fn=_ignore_interrupts,
@@ -228,10 +364,20 @@ def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _pieces(batch: tuple[Tensor, ...], count: int) -> Iterable[tuple[Tensor, ...]]:
+    """The batch in `count` equal pieces."""
+    return zip(*(t.chunk(count) for t in batch)) if count > 1 else (batch,)
+
+
+def _call(callbacks: Iterable[Callback], method: nn.Module, record: dict) -> bool:
+    """Call them all. Whether one of them wants the run to end."""
+    return any([callback(method, record) for callback in callbacks])
+
+
 def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only.
 
-    A method that has `rates()`, {parameter: share of the learning rate}, has those parameters learn more slowly.
+    A method that has `rates()`, {parameter: multiple of the learning rate}, has those parameters learn at their own.
     """
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:
@@ -294,6 +440,29 @@ def validate(method: nn.Module, data: Images | Sequence[Images], config: TrainCo
     return torch.stack(losses).mean().item()
 
 
+def _facts(
+    method: nn.Module,
+    data: Sequence[Images],
+    validation: Images | Sequence[Images] | None,
+    config: TrainConfig,
+    total: int,
+    device: torch.device,
+    accumulate: int,
+) -> dict:
+    """By what a run is known again. All of it decides the numbers that follow."""
+    return {
+        "method": described(method),
+        "config": {name: value for name, value in asdict(config).items() if name != "progress"},
+        "data": known_by(data),
+        "validation": [] if validation is None else known_by(_tensors(validation)[0]),
+        "steps": total,
+        "device": device.type,
+        "precision": str(devices.precision(config.precision, device)),
+        "processes": devices.world(),
+        "pieces": accumulate,
+    }
+
+
 def _snapshot(method: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in method.state_dict().items()}
 
@@ -313,3 +482,9 @@ def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
         f"{what} in epoch {record['epoch']} (step {result.steps} at the latest). "
         f"The method holds the parameters {kept}. Try a lower lr (it was {config.lr}), clip=1.0, or precision='fp32'."
     )
+
+
+def _lost(error: BaseException, kept: StateFile) -> str:
+    go_on = f"The last state is in {kept.path}: start again to go on from there." if kept.path else "Start it again."
+    why = re.sub(r"^\[\S*\] ", "", str(error).strip().split(". ")[0])  # without the place in torch's sources
+    return f"another process of this run was lost ({why}). {go_on}"

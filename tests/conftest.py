@@ -17,6 +17,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees the same whether or not the shell that started it shortens lessons or grades answers."""
     for name in ("SSLKIT_FAST", "SSLKIT_STRICT", "SSLKIT_MEMORY_GB"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSLKIT_PROGRESS", "0")  # what a test answers is nobody's progress
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import test_checks_joint
 import test_checks_masked
 import torch
 import torch.nn.functional as F
@@ -606,8 +605,8 @@ for path in sorted(Path(__file__).parent.glob("answers_*.py")):
     WRONG += answers.WRONG
 
 
-RIGHT += test_checks_joint.RIGHT + test_checks_masked.RIGHT
-WRONG += test_checks_joint.WRONG + test_checks_masked.WRONG
+RIGHT += test_checks_masked.RIGHT
+WRONG += test_checks_masked.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)
@@ -628,6 +627,22 @@ EVERY = sorted({check for check, _ in RIGHT}, key=lambda check: check.__name__)
 
 def test_every_check_is_tried():
     assert [c.__name__ for c in EVERY] == sorted(name for name in vars(checks) if name.startswith("check_"))
+
+
+def test_table_of_answers(capsys, monkeypatch):
+    """Each check accepts three right answers or more, and rejects the wrong ones with their reasons (`pytest -s`)."""
+    monkeypatch.delenv("SSLKIT_STRICT", raising=False)
+    rows = {}
+    for check in EVERY:
+        right = [check(answer) for of, answer in RIGHT if of is check]
+        capsys.readouterr()
+        told = [(check(answer), reason in capsys.readouterr().out) for of, answer, reason in WRONG if of is check]
+        rows[check.__name__] = (sum(right), len(right), sum(not ok and said for ok, said in told), len(told))
+    lines = [f"{'':<28}right ones accepted   wrong ones told why"]
+    lines += [f"{name:<28}{f'{a} of {b}':<22}{c} of {d}" for name, (a, b, c, d) in rows.items()]
+    print("\n" + "\n".join(lines))
+    assert not [name for name, (a, b, c, d) in rows.items() if a < b or c < d], "an answer is judged wrongly"
+    assert not [name for name, (_, b, _, d) in rows.items() if b < 3 or d < 4], "too few answers to try a check with"
 
 
 @pytest.mark.parametrize("check", EVERY)

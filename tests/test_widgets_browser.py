@@ -26,7 +26,7 @@ CELLS = {
     "widgets.scrub(methods.Future(watching), methods.Future(watching, backwards=True), clips)",
     "same_or_not": "widgets.same_or_not(methods.Siamese(encoder), torch.rand(40, 3, 24, 24))",
     "explore_views": "widgets.explore_views(images)",
-    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(width=12, depth=1)\n"
+    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(patch=4, width=12, depth=1)\n"
     "widgets.mask_patches(methods.MAE(net), images)",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"

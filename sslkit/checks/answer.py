@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sslkit import device as devices
+from sslkit import progress
 
 
 class Wrong(Exception):
@@ -30,10 +31,13 @@ def check(body: Callable[[Callable], None]) -> Callable[[Callable], bool]:
         except NotWritten:
             message = f"… {name}: not written yet. Write it above, run that cell, then this one again."
         except Wrong as reason:
+            progress.note(name, passed=False)
             message = f"✗ {name}: {reason}"
         except Exception as error:  # the reader's own error, whatever it is
+            progress.note(name, passed=False)
             message = f"✗ {name}: your function raised {type(error).__name__}: {error}"
         else:
+            progress.note(name, passed=True)
             print(f"✓ {name}: right.")
             return True
         if devices.flag("SSLKIT_STRICT"):

@@ -2,6 +2,9 @@
 
 `forward(x)` takes a raw uint8 batch and returns {"loss": …, parts…}. It is `loss(*views(x, generator))`, in two named
 pieces, so that what the network sees can be looked at, and a test can hand in views of its own.
+
+A method has `whole_batch = True` if it compares the images of a batch with each other: it then gathers what it compares
+from all processes (device.gather), and its batch cannot be worked through in pieces.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sslkit.methods.negative_free import BYOL, SimSiam
 from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
-from sslkit.methods.text import NextWord
+from sslkit.methods.text import NextWord, NextWords
 from sslkit.methods.video import Arrow, Future, FutureEmbedding, Order
 
 __all__ = [
@@ -38,6 +41,8 @@ __all__ = [
     "Method",
     "MoCo",
     "NextWord",
+    "NextWords",
+    "OnWords",
     "Order",
     "RelativePosition",
     "Rotation",
@@ -48,6 +53,7 @@ __all__ = [
     "Triplet",
     "VICReg",
     "build",
+    "on_words",
 ]
 
 METHODS = {
@@ -85,3 +91,13 @@ def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
     known: dict[str, Any] = {**METHODS, **VIDEO}
     return known[names.pick(name, known, "method")](encoder, **settings)
+
+
+OnWords = NextWord | NextWords
+
+
+def on_words(encoder: nets.Reader, **settings) -> OnWords:
+    """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
+    if isinstance(encoder, nets.ContextNet):
+        return NextWord(encoder, **settings)
+    return NextWords(encoder, **{"tied": isinstance(encoder, nets.CausalTransformer)} | settings)

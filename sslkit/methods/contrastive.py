@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower
@@ -13,6 +14,8 @@ from sslkit.methods.momentum import follow, follower
 
 class SimCLR(nn.Module):
     """Two views of an image recognise each other among all others. Chen, Kornblith, Norouzi, Hinton 2020."""
+
+    whole_batch = True
 
     def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, temperature: float = 0.2, width: int = 256):
         super().__init__()
@@ -23,7 +26,7 @@ class SimCLR(nn.Module):
         return self.augment(x, generator), self.augment(x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-        z_a, z_b = self.projector(self.encoder(torch.cat([a, b]))).chunk(2)
+        z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))
         return {"loss": losses.nt_xent(z_a, z_b, self.temperature)}
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -39,6 +42,7 @@ class MoCo(nn.Module):
     batch norm (Sec. 3.3), which takes several devices.
     """
 
+    whole_batch = True  # the queue takes the keys of all of it
     queue: Tensor
 
     def __init__(
@@ -47,7 +51,7 @@ class MoCo(nn.Module):
         augment: Augment = STRONG,
         temperature: float = 0.2,
         width: int = 256,
-        queue: int = 4096,
+        queue: int = 1024,
         momentum: float = 0.99,
     ):
         super().__init__()
@@ -63,8 +67,9 @@ class MoCo(nn.Module):
     def loss(self, query: Tensor, key: Tensor) -> dict[str, Tensor]:
         q = self.projector(self.encoder(query))
         with torch.no_grad():
-            self.keys = F.normalize(self.target(key).float(), dim=1)
-        return {"loss": losses.info_nce(q, self.keys, self.queue, self.temperature)}
+            k = F.normalize(self.target(key).float(), dim=1)
+            self.keys = devices.gather(k)
+        return {"loss": losses.info_nce(q, k, self.queue, self.temperature)}
 
     def after_step(self, progress: float) -> None:
         self.queue = torch.cat([self.keys, self.queue])[: len(self.queue)]  # first in, first out

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, names, nets, pairs
 from sslkit.augment import STRONG, Augment
 
@@ -17,6 +18,8 @@ class Siamese(nn.Module):
     pair, with a view of another image of the batch that `mining` chooses (pairs.KINDS). `active` is the share of the
     different pairs that are nearer than the margin, `accuracy` that of all pairs on their side of half the margin.
     """
+
+    whole_batch = True
 
     def __init__(
         self,
@@ -42,9 +45,9 @@ class Siamese(nn.Module):
         return _embedded(self, x)
 
     def loss(self, a: Tensor, b: Tensor, other: Tensor) -> dict[str, Tensor]:
-        n = len(a)
-        z_a, z_b = self.embed(torch.cat([a, b])).chunk(2)
-        index = other if self.mining == "random" else pairs.mine(z_a, z_b, self.mining)
+        z_a, z_b = map(devices.gather, self.embed(torch.cat([a, b])).chunk(2))
+        index = devices.gather_rows(other) if self.mining == "random" else pairs.mine(z_a, z_b, self.mining)
+        n = len(z_a)
         first, second = z_a.repeat(2, 1), torch.cat([z_b, z_b[index]])
         same = torch.arange(2 * n, device=a.device) < n
         d = torch.linalg.vector_norm(first.detach() - second.detach(), dim=1)
@@ -65,6 +68,8 @@ class Triplet(nn.Module):
     `mining`, one of pairs.KINDS. `active` is the share of triplets with a loss above 0; `accuracy` that of anchors
     whose own positive is the nearest of all in the batch.
     """
+
+    whole_batch = True
 
     def __init__(
         self,
@@ -90,8 +95,8 @@ class Triplet(nn.Module):
         return _embedded(self, x)
 
     def loss(self, anchor: Tensor, positive: Tensor, other: Tensor) -> dict[str, Tensor]:
-        z_a, z_p = self.embed(torch.cat([anchor, positive])).chunk(2)
-        index = other if self.mining == "random" else pairs.mine(z_a, z_p, self.mining)
+        z_a, z_p = map(devices.gather, self.embed(torch.cat([anchor, positive])).chunk(2))
+        index = devices.gather_rows(other) if self.mining == "random" else pairs.mine(z_a, z_p, self.mining)
         z_n = z_p[index]
         nearest = losses.distances(z_a.detach(), z_p.detach()).argmin(dim=1)
         parts = {

@@ -5,14 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 
 
 class BarlowTwins(nn.Module):
-    """Each coordinate correlates with itself in the other view, and with no other. Zbontar et al. 2021."""
+    """Each coordinate correlates with itself in the other view, and with no other. Zbontar et al. 2021.
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, redundancy: float = 5e-3, width: int = 256):
+    The paper's weight of the redundancy, 0.005, is for 8,192 coordinates; with 128 there are fewer pairs to add up.
+    """
+
+    whole_batch = True
+
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, redundancy: float = 0.02, width: int = 128):
         super().__init__()
         self.encoder, self.augment, self.redundancy = encoder, augment, redundancy
         self.projector = nets.mlp(encoder.dim, width, width)
@@ -21,7 +27,7 @@ class BarlowTwins(nn.Module):
         return self.augment(x, generator), self.augment(x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-        z_a, z_b = self.projector(self.encoder(torch.cat([a, b]))).chunk(2)
+        z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))
         return losses.barlow_twins(z_a, z_b, self.redundancy)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -30,6 +36,8 @@ class BarlowTwins(nn.Module):
 
 class VICReg(nn.Module):
     """Two views agree, while the coordinates stay spread out and uncorrelated. Bardes, Ponce, LeCun 2022."""
+
+    whole_batch = True
 
     def __init__(
         self,
@@ -49,7 +57,7 @@ class VICReg(nn.Module):
         return self.augment(x, generator), self.augment(x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-        z_a, z_b = self.projector(self.encoder(torch.cat([a, b]))).chunk(2)
+        z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))
         return losses.vicreg(z_a, z_b, *self.weights)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:

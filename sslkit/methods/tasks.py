@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.accuracy import accuracy
@@ -66,7 +67,7 @@ class Inpainting(nn.Module):
         return self.decoder(self.bottleneck(self.encoder(inputs)), (height, width))
 
     def loss(self, inputs: Tensor, mask: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return {"loss": losses.masked_mse(self.predict(inputs), target, mask)}
+        return {"loss": losses.masked_mse(self.predict(inputs), target, mask) * devices.share(mask.sum())}
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))

@@ -1,4 +1,4 @@
-"""Devices, seeds and precision: the only room that asks what machine this is."""
+"""Devices, seeds, precision and processes: the only room that asks what machine this is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,59 @@ import os
 import time
 
 import torch
+
+from sslkit.device.processes import (
+    alone,
+    any_of,
+    each,
+    first,
+    gather,
+    gather_rows,
+    in_turn,
+    join,
+    leave,
+    lost,
+    mean,
+    parallel,
+    part,
+    rank,
+    share,
+    world,
+)
+
+__all__ = [
+    "alone",
+    "any_of",
+    "autocast",
+    "describe",
+    "each",
+    "fast",
+    "fast_bf16",
+    "first",
+    "fits",
+    "fixed_shapes",
+    "flag",
+    "gather",
+    "gather_rows",
+    "generator",
+    "in_turn",
+    "join",
+    "keep_memory",
+    "leave",
+    "loader_workers",
+    "lost",
+    "mean",
+    "out_of_memory",
+    "parallel",
+    "part",
+    "pick",
+    "precision",
+    "rank",
+    "seeded",
+    "share",
+    "synchronize",
+    "world",
+]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
@@ -87,6 +140,14 @@ def fits(nbytes: int, device: torch.device) -> bool:
     The other half is for parameters and activations. Always true on a CPU: the data is in its memory already.
     """
     return device.type != "cuda" or nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this error says that the device's memory was not enough. Afterwards what is unused is given back."""
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    if full and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return full
 
 
 def loader_workers(device: torch.device) -> int:
