@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslkit import checkpoint, cli, data, methods
+from sslkit import checkpoint, cli, data, methods, nets
 from sslkit.data import Split
 from sslkit.data.split import Target
 
@@ -79,6 +79,12 @@ def test_an_encoder_of_images_is_not_evaluated_on_clips(capsys, monkeypatch):
     monkeypatch.setattr(data, "load", toy)
     code, _, err = run(capsys, "evaluate", "e.pt", "--data", "movingdigits")
     assert code == 2 and "the encoder of e.pt sees single images, and movingdigits is made of clips" in err
+
+
+def test_an_encoder_of_clips_is_given_their_first_frames():
+    split = toy("movingdigits")
+    found = cli._first_frames({"train": split}, nets.ConvNet(12), Path("e.pt"))
+    assert torch.equal(found["train"].images, split.images[:, :4])
 
 
 def still(split: Split) -> Split:
