@@ -55,6 +55,11 @@ def random_mask_by_rank(n, patches, ratio, generator):
     return F.one_hot(chosen, patches).sum(dim=1).bool()
 
 
+def bigram_by_product(pairs, size, add):
+    first, second = (F.one_hot(column, size).double() for column in pairs.T)
+    return F.normalize(first.T @ second + add, p=1, dim=1)
+
+
 RIGHT = [
     (checks.check_chance, lambda k: Fraction(1, k)),
     (checks.check_nearest, nearest_by_angle),
@@ -63,6 +68,7 @@ RIGHT = [
     (checks.check_neighbour, neighbour_by_slices),
     (checks.check_stop, stop_by_distance),
     (checks.check_cross_correlation, correlation_slowly),
+    (checks.check_bigram, bigram_by_product),
     (checks.check_random_mask, random_mask_by_rank),
 ]
 WRONG: list = []

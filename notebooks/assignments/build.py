@@ -114,7 +114,7 @@ def complaints(notebook: NotebookNode) -> Iterator[str]:
             if waiting:
                 yield f"{waiting}: nothing marks it"
             waiting = name
-        elif facts.get("grade"):
+        elif facts.get("grade") and cell.cell_type == "code":
             waiting = ""
     if waiting:
         yield f"{waiting}: nothing marks it"

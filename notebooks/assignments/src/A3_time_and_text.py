@@ -233,8 +233,8 @@ assert abs(float(p.sum()) - 1) < 1e-4
 # %% [markdown]
 # ## 4 · Two models are better than one
 #
-# Mix two models: $p = \lambda\, p_a + (1 - \lambda)\, p_b$. The weight is chosen on validation words, and one need not try
-# values. Start with $\lambda = \frac12$, and ask again and again what share of the words $a$ accounts for:
+# Lesson 08 mixed two models half and half. Is one half the best weight? In $p = \lambda\, p_a + (1 - \lambda)\, p_b$ it is
+# chosen on validation words, and one need not try values. Start with $\lambda = \frac12$, and ask again and again what share of the words $a$ accounts for:
 #
 # $$\lambda \leftarrow \text{mean}_i\; \frac{\lambda\, p_a(w_i)}{\lambda\, p_a(w_i) + (1 - \lambda)\, p_b(w_i)}$$
 #
