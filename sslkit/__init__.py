@@ -28,10 +28,11 @@ One idea, one room. Imports flow one way, from top to bottom:
     checks      a reader's function -> pass, or the reason why not
     plots       tensors -> figure
     bench       where the time of a training step goes
+    export      an encoder out of sslkit, and its model card
     doctor      is this machine ready?
     lab         JupyterLab on your own copies of the lessons
     widgets     ipywidgets over the methods: change the input by hand, see what the network makes of it
-    cli         python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | progress | lab
+    cli         python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | progress | lab
 
 Nothing is imported, downloaded, seeded or printed by `import sslkit`; import the room that you need.
 """

@@ -62,26 +62,32 @@ def save(
 
 
 def write(path: Path, content: dict) -> Path:
-    """Write `content` to the file at `path` in one step: whoever reads it, at whatever moment this process is killed,
-    finds the old file or the new one, whole.
+    """Write `content`, tensors and plain values, to the file at `path`, as `write_bytes` does."""
+    pickled = io.BytesIO()
+    torch.save(content, pickled)  # not into the file: torch would hide why a disk refused it
+    return write_bytes(path, pickled.getbuffer())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> Path:
+    """Write the file at `path` in one step: whoever reads it, at whatever moment this process is killed, finds the old
+    file or the new one, whole.
 
     Raises OSError where nothing can be written there, or where the disk is full; the old file is then as it was.
     """
-    folder, pickled = path.parent.absolute(), io.BytesIO()
-    torch.save(content, pickled)  # not into the file: torch would hide why a disk refused it
+    folder = path.parent.absolute()
     temporary = folder / f".{path.name}.{platform.node()}-{os.getpid()}.part"  # not mkstemp: only its owner may read it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder, path.name)
         with temporary.open("wb") as file:
-            file.write(pickled.getbuffer())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or the name could reach the disk before the content
         os.replace(temporary, path)
         _sync(folder)
     except OSError as error:
         _remove(temporary)
-        raise OSError(_why_not(error, folder, pickled.tell())) from error
+        raise OSError(_why_not(error, folder, len(content))) from error
     except BaseException:
         _remove(temporary)
         raise

@@ -486,5 +486,5 @@ def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
 
 def _lost(error: BaseException, kept: StateFile) -> str:
     go_on = f"The last state is in {kept.path}: start again to go on from there." if kept.path else "Start it again."
-    why = re.sub(r"^\[\S*\] ", "", str(error).strip().splitlines()[0])[:100]  # without the place in torch's sources
+    why = re.sub(r"^\[\S*\] ", "", str(error).strip().split(". ")[0])  # without the place in torch's sources
     return f"another process of this run was lost ({why}). {go_on}"
