@@ -71,6 +71,8 @@ def test_every_row_differs_from_its_method_in_what_its_name_says(tenth):
 
 
 def test_the_lesson_breaks_simclr_as_the_experiment_does(tenth):
+    if not (NOTEBOOKS / "src" / LESSON).exists():
+        pytest.skip("lesson 10 is a draft")
     scope: dict = {
         "torch": torch,
         "losses": losses,
@@ -88,6 +90,8 @@ def test_the_lesson_breaks_simclr_as_the_experiment_does(tenth):
 
 
 def test_what_was_measured_holds_every_row(tenth):
+    if not tenth.FILE.exists():
+        pytest.skip("not measured yet: make experiments LESSON=10")
     results = json.loads(tenth.FILE.read_text())
     assert {"random", *tenth.ROWS} <= results.keys()
     assert all("course" in results[name] for name in tenth.COLLAPSE)

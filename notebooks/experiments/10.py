@@ -72,7 +72,7 @@ PARTS |= {"colour": ("saturation", "hue", "grey"), "negative": ("invert",), "all
 
 # name: (the method whose recipe it follows, what builds it, settings, changes to the TrainConfig, seeds)
 ROWS: dict[str, tuple[str, Callable | None, dict, dict, int]] = {
-    **{name: (name, None, {}, {}, 3) for name in NAMES},
+    **{name: (name, None, {}, {}, 3 if name in ("simclr", "vicreg") else 1) for name in NAMES},
     **{
         f"batch-{size}": ("simclr", None, {}, {"batch_size": size, "steps": STEPS * IMAGES // size}, 1)
         for size in (16, 256)

@@ -438,7 +438,7 @@ print(f"the same one, centred: {centred:.2f}: no longer worth it")
 # %% [markdown]
 # ## Collapse, watched
 #
-# Now take away from each method what prevents the collapse, and watch (1,000 steps, one run each). **Predict** for
+# Now take away from each method what prevents the collapse, and watch (800 steps, one run each). **Predict** for
 # each: will the embeddings become one point, a line, or stay spread out?
 
 # %%
@@ -481,16 +481,16 @@ for title, (_, rows) in broken.items():
 # ## Which augmentation matters?
 #
 # The views are all that these methods are told. So take one part of the augmentation away at a time, and train SimCLR
-# anew (1,000 steps). **Predict** which one costs most.
+# anew (800 steps). **Predict** which one costs most.
 
 # %%
 my_guess = ...
 
 # %%
-names = {"crop": "no crops", "rotate": "no turns", "light": "no light", "colour": "no colour", "negative": "no negatives"}
+names = {"crop": "no crops", "rotate": "no turns", "light": "no light", "colour": "no colour", "negative": "no inversion"}
 left_out = {"all of it": sweep["simclr"], **{label: sweep[f"without-{part}"] for part, label in names.items()}}
-left_out |= {"no light, colour, negatives": sweep["without-all-colour"], "weak": sweep["weak"]}
-left_out |= {"untrained": sweep["random"]}
+left_out |= {"no light, colour, inversion": sweep["without-all-colour"], "weak": sweep["weak"]}
+left_out |= {"random": sweep["random"]}
 plots.bars(left_out, chance=0.1, title="SimCLR without one part of the augmentation")
 
 # %% [markdown]
@@ -516,7 +516,7 @@ for label, row in left_out.items():
 #
 # ## What are they worth?
 #
-# All methods, 1,000 steps of 64 images, three runs, ten draws of ten labels a class:
+# All methods, 800 steps of 64 images, three runs, ten draws of ten labels a class:
 
 # %%
 names = ("random", "simclr", "moco", "byol", "simsiam", "barlow-twins", "vicreg", "dino")
