@@ -275,7 +275,7 @@ def test_every_variant_of_lesson_11_is_built_and_differs_from_the_recipe(elevent
 
 def test_lesson_11_breaks_what_its_experiment_breaks(eleventh, val):
     scope: dict = {"methods": methods, "losses": losses, "nets": nets, "F": torch.nn.functional}
-    exec(cell_with("11_masked_images.py", "class NoStop"), scope)
+    exec(cell_with("drafts/11_masked_images.py", "class NoStop"), scope)
     outs = []
     for kind in (scope["NoStop"], eleventh.NoStop):
         with device.seeded(0):
