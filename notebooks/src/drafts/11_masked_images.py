@@ -352,8 +352,6 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 # *Figure: test accuracy of three bars, beside a dotted line at chance: the random transformer, MAE, and supervised training
 # of the same transformer from scratch with the same augmentation.*
 #
-# PROSE_MAE
-#
 # ## What is hidden, and what is asked
 #
 # Two dials. **Predict** for each the best and the worst: the ratio (50 or 75 percent), and the target (the colours, with
@@ -370,8 +368,6 @@ plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, ti
 
 # %% [markdown]
 # *Figure: test accuracy of four short runs: edges with half of the patches hidden, and with three quarters; grey; colours.*
-#
-# PROSE_DIALS
 #
 # ## Predict what it means
 #
@@ -436,7 +432,9 @@ for name, kind in {"the target follows": methods.JEPA, "the target learns": NoSt
     print(f"{name:<20} loss {last['loss']:.3f}   spread {last['spread']:.3f}")
 
 # %% [markdown]
-# PROSE_COLLAPSE
+# The target that learns has the lower loss, and its targets hardly differ from image to image: it has **collapsed**. The
+# encoder says in each place the same of every picture, and what it says can be predicted without looking. The loss looks
+# fine. `spread` does not.
 #
 # ## Pixels against embeddings
 
@@ -446,8 +444,6 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 
 # %% [markdown]
 # *Figure: test accuracy of four bars: the random transformer, MAE, JEPA, and supervised training from scratch.*
-#
-# PROSE_JEPA
 #
 # ## How far does it carry?
 
@@ -459,8 +455,6 @@ for name, row in sorted(measured.items(), key=lambda pair: -pair[1]["mean"]):
     print(f"{name:<22}{row['mean']:>6.2f} ±{row['std']:.2f}{row['runs']:>6}   {gain:+.2f} ({low:+.2f} to {high:+.2f})")
 
 # %% [markdown]
-# PROSE_FAR
-#
 # ## Try it: a mask of your own
 #
 # `mae.ratio = 0.5` changes the masking, and `methods.MAE(nets.ViT(), target=…)` takes any function of the images. Hide one
@@ -474,8 +468,6 @@ shown_rows = ("chance", "random", "supervised", "inpainting", "simclr", "vicreg"
 print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown_rows]))
 
 # %% [markdown]
-# PROSE_BOARD
-#
 # ## Recap
 #
 # - **Patches**: an image is a sequence of squares, and can be put back from them bit for bit. Attention takes any number of
@@ -488,5 +480,5 @@ print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method
 # - **Embeddings in the place of pixels**: the answer is what a slow copy of the encoder says of the whole image. What keeps
 #   it from collapsing is that no gradient reaches it. A low loss is no success: it is the first sign of a collapse, or of
 #   a target that says something cheap.
-# - **What it is worth at this size**: more than the untrained network, and far less than two views that agree (lesson 10).
-#   Masked images are a method for large transformers, many images and days of training.
+# - **What it is worth at this size**: see the table above, beside the untrained network and supervised training. Masked
+#   images are a method for large transformers, many images and days of training.
