@@ -21,16 +21,18 @@ One idea, one room. Imports flow one way, from top to bottom:
     train       TrainConfig and fit: one readable loop
     recipes     what each method trains with, as measured
     evaluate    frozen encoder -> numbers: kNN, linear probe, label-efficiency curve, collapse measures, the controls
+    passages    passages -> features -> which class, from few labels; bag of words and TF-IDF, the controls
     transfer    copy an encoder's early layers, freeze them or not, and train on a few labels
     scoreboard  one row a result; the course's growing table
     progress    a learner's own progress: which checks have passed, in a file beside the data
     checks      a reader's function -> pass, or the reason why not
     plots       tensors -> figure
     bench       where the time of a training step goes
+    export      an encoder out of sslkit, and its model card
     doctor      is this machine ready?
     lab         JupyterLab on your own copies of the lessons
     widgets     ipywidgets over the methods: change the input by hand, see what the network makes of it
-    cli         python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | progress | lab
+    cli         python -m sslkit doctor | pretrain | evaluate | transfer | scoreboard | bench | export | progress | lab
 
 Nothing is imported, downloaded, seeded or printed by `import sslkit`; import the room that you need.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sslkit import __version__, methods, nets
+from sslkit import __version__, methods, nets, words
 
 FORMAT = 1
 _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
@@ -23,7 +23,7 @@ _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
 
 def save(
     path: str | Path,
-    method: methods.Method,
+    method: methods.Method | methods.OnWords,
     *,
     name: str,
     data: str,
@@ -31,10 +31,12 @@ def save(
     settings: dict | None = None,
     history: list[dict] | None = None,
     seconds: float = 0.0,
+    vocabulary: words.Vocabulary | None = None,
 ) -> Path:
     """Write the method's encoder, the whole method, and how both came about to `path`.
 
     `name` is the method's, `data` and `data_hash` say what it was trained on, `settings` is its TrainConfig as a dict.
+    A method on words comes with its `vocabulary`, without which its numbers mean nothing.
 
     A reader sees the old file or the new one, never half of it. Raises OSError, with the folder, if it cannot be
     written.
@@ -54,30 +56,38 @@ def save(
         "history": history or [],
         "seconds": seconds,
     }
+    if vocabulary is not None:
+        content["vocabulary"] = list(vocabulary.words)
     return write(path, content)
 
 
 def write(path: Path, content: dict) -> Path:
-    """Write `content` to the file at `path` in one step: whoever reads it, at whatever moment this process is killed,
-    finds the old file or the new one, whole.
+    """Write `content`, tensors and plain values, to the file at `path`, as `write_bytes` does."""
+    pickled = io.BytesIO()
+    torch.save(content, pickled)  # not into the file: torch would hide why a disk refused it
+    return write_bytes(path, pickled.getbuffer())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> Path:
+    """Write the file at `path` in one step: whoever reads it, at whatever moment this process is killed, finds the old
+    file or the new one, whole.
 
     Raises OSError where nothing can be written there, or where the disk is full; the old file is then as it was.
     """
-    folder, pickled = path.parent.absolute(), io.BytesIO()
-    torch.save(content, pickled)  # not into the file: torch would hide why a disk refused it
+    folder = path.parent.absolute()
     temporary = folder / f".{path.name}.{platform.node()}-{os.getpid()}.part"  # not mkstemp: only its owner may read it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder, path.name)
         with temporary.open("wb") as file:
-            file.write(pickled.getbuffer())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or the name could reach the disk before the content
         os.replace(temporary, path)
         _sync(folder)
     except OSError as error:
         _remove(temporary)
-        raise OSError(_why_not(error, folder, pickled.tell())) from error
+        raise OSError(_why_not(error, folder, len(content))) from error
     except BaseException:
         _remove(temporary)
         raise
@@ -168,10 +178,28 @@ def load_encoder(path: str | Path) -> nets.Encoder:
 
 
 def encoder_of(content: dict) -> nets.Encoder:
-    """The encoder in the content of a checkpoint."""
+    """The encoder in the content of a checkpoint. Raises ValueError for a network on words: see load_reader."""
+    if content["net"]["net"] in nets.TEXT_NETS:
+        raise ValueError(
+            f"this checkpoint holds a {content['method']} network, trained on {content['data']}: it reads words, and "
+            "an encoder of images was asked for. In Python: checkpoint.load_reader(path)."
+        )
     encoder = nets.build(content["net"])
     encoder.load_state_dict(content["encoder"])
     return encoder.eval()
+
+
+def load_reader(path: str | Path) -> tuple[methods.OnWords, words.Vocabulary]:
+    """The method on words of a checkpoint, ready to predict and to write, and its vocabulary."""
+    content = load(path)
+    if content["net"]["net"] not in nets.TEXT_NETS or "vocabulary" not in content:
+        raise ValueError(
+            f"{path} holds a {content['method']} of images, and no network on words. Make one: "
+            "python -m sslkit pretrain next-word --data docwords --out FILE.pt"
+        )
+    method = methods.on_words(nets.build_reader(content["net"]))
+    method.load_state_dict(content["method_state"])
+    return method.eval(), words.Vocabulary(tuple(content["vocabulary"]))
 
 
 _EXPECTED = "Expected a file written by `python -m sslkit pretrain … --out FILE.pt`."

@@ -32,6 +32,9 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "random": (RANDOM, "o", "-"),
     "supervised": (SUPERVISED, "s", "-"),
     "supervised, weak": (SUPERVISED, "v", "--"),
+    "copy-last": (RANDOM, "o", "-"),
+    "linear": (RANDOM, "x", "--"),
+    "mean": (RANDOM, "v", ":"),
     "random, vit": (RANDOM, "^", "-"),
     "supervised, vit": (SUPERVISED, "^", "-"),
 }
@@ -195,6 +198,26 @@ def loss_curve(
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epoch", ylabel=ylabel, title=title, ylim=(0, None))
     axis.legend(frameon=False, fontsize=9)
+    _plain(axis)
+    return figure
+
+
+def perplexity_by_context(
+    network: Mapping[int, float], levels: Mapping[str, float], spread: Mapping[int, float] | None = None
+) -> Figure:
+    """The perplexity of a network over its k words of context, with the levels of other models as dotted lines."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    k = sorted(network)
+    error = None if spread is None else [spread[i] for i in k]
+    axis.errorbar(k, [network[i] for i in k], error, color=SSL, marker="D", markersize=5, capsize=3, label="network")
+    for name, level in levels.items():
+        axis.axhline(level, color=RANDOM, linestyle=":")
+        axis.text(k[-1], level, name, ha="right", va="bottom", fontsize=9)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(k, [str(i) for i in k])
+    axis.minorticks_off()
+    axis.set(xlabel="words of context, k", ylabel="perplexity on val", ylim=(0, 1.1 * max(*levels.values())))
     _plain(axis)
     return figure
 
@@ -374,6 +397,26 @@ def distance_histogram(axis: Axes, distance: Tensor, same: Tensor, threshold: fl
         axis.axvline(threshold, color="black", linestyle="--", linewidth=1.5)
     axis.set(xlabel="distance of the two embeddings", ylabel="pairs", xlim=(0, edges[-1]))
     axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _plain(axis)
+
+
+def by_ahead(curves: Mapping[str, Sequence[object]], title: str = "") -> Figure:
+    """Squared errors of predictions 1, 2, … frames ahead, one curve a way of predicting."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axis = figure.subplots()
+    errors_on(axis, curves, 1)
+    axis.set(xlabel="how far ahead (frames)", ylabel="mean squared error", title=title)
+    return figure
+
+
+def errors_on(axis: Axes, curves: Mapping[str, Sequence[object]], first: int, at: int | None = None) -> None:
+    """Squared errors frame by frame, from frame `first` on; a line marks the frame `at`."""
+    _curves_on(axis, {name: dict(enumerate(values, first)) for name, values in curves.items()})
+    if at is not None:
+        axis.axvline(at, color="black", linestyle="--", linewidth=1.5)
+    axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(frameon=False, fontsize=9)
     _plain(axis)
 
 

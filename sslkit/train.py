@@ -377,7 +377,7 @@ def _call(callbacks: Iterable[Callback], method: nn.Module, record: dict) -> boo
 def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only.
 
-    A method that has `rates()`, {parameter: share of the learning rate}, has those parameters learn more slowly.
+    A method that has `rates()`, {parameter: multiple of the learning rate}, has those parameters learn at their own.
     """
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:
@@ -486,5 +486,5 @@ def _not_finite(record: dict, result: Result, config: TrainConfig) -> str:
 
 def _lost(error: BaseException, kept: StateFile) -> str:
     go_on = f"The last state is in {kept.path}: start again to go on from there." if kept.path else "Start it again."
-    why = re.sub(r"^\[\S*\] ", "", str(error).strip().splitlines()[0])[:100]  # without the place in torch's sources
+    why = re.sub(r"^\[\S*\] ", "", str(error).strip().split(". ")[0])  # without the place in torch's sources
     return f"another process of this run was lost ({why}). {go_on}"

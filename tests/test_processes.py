@@ -198,7 +198,7 @@ def test_only_device_knows_process_groups():
 
 @pytest.mark.slow
 def test_torchrun_is_a_prefix_of_the_same_command(tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "sslkit", "pretrain", "simclr", "--out", tmp_path / "e.pt", "--device", "cpu", "--json"]
     env = os.environ | {"SSLKIT_FAST": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*torchrun, *command], env=env, cwd=tmp_path, capture_output=True, text=True)

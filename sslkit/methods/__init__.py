@@ -9,6 +9,10 @@ from all processes (device.gather), and its batch cannot be worked through in pi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from sslkit import names, nets
 from sslkit.methods.contrastive import MoCo, SimCLR
 from sslkit.methods.distillation import DINO
@@ -18,7 +22,8 @@ from sslkit.methods.negative_free import BYOL, SimSiam
 from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
-from sslkit.methods.text import NextWord
+from sslkit.methods.text import NextWord, NextWords
+from sslkit.methods.video import Arrow, Future, FutureEmbedding, Order
 
 __all__ = [
     "BYOL",
@@ -26,12 +31,19 @@ __all__ = [
     "JEPA",
     "MAE",
     "METHODS",
+    "VIDEO",
+    "Arrow",
+    "Future",
+    "FutureEmbedding",
     "BarlowTwins",
     "Inpainting",
     "Jigsaw",
     "Method",
     "MoCo",
     "NextWord",
+    "NextWords",
+    "OnWords",
+    "Order",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -41,6 +53,7 @@ __all__ = [
     "Triplet",
     "VICReg",
     "build",
+    "on_words",
 ]
 
 METHODS = {
@@ -61,10 +74,30 @@ METHODS = {
     "jepa": JEPA,
 }
 
+VIDEO: dict[str, Callable[..., Method]] = {  # on clips
+    "future": Future,
+    "past": partial(Future, backwards=True),
+    "order": Order,
+    "arrow": Arrow,
+    "future-embedding": FutureEmbedding,
+}
+
 Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Supervised
+Clips = Future | Order | Arrow | FutureEmbedding
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Clips | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
-    return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+    known: dict[str, Any] = {**METHODS, **VIDEO}
+    return known[names.pick(name, known, "method")](encoder, **settings)
+
+
+OnWords = NextWord | NextWords
+
+
+def on_words(encoder: nets.Reader, **settings) -> OnWords:
+    """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
+    if isinstance(encoder, nets.ContextNet):
+        return NextWord(encoder, **settings)
+    return NextWords(encoder, **{"tied": isinstance(encoder, nets.CausalTransformer)} | settings)

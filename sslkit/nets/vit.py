@@ -162,7 +162,7 @@ class ViT(nn.Module):
     def _run(self, x: Tensor, visible: Tensor | None = None) -> list[Tensor]:
         self._check(x)
         patches = patchify(self.normalize(x), self.patch)
-        place = positions(self.grid(x), self.dim, x.device).expand(len(x), -1, -1)
+        place = positions(self.grid(x), self.dim, x.device).expand(x.shape[0], -1, -1)
         if visible is not None:
             patches, place = take(patches, visible), take(place, visible)
         outputs = [self.blocks[0](patches) + place]

@@ -1,0 +1,108 @@
+"""An exported encoder gives the same embeddings without sslkit; the card says what it is and what it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sslkit import checkpoint, cli, export, methods, nets
+from sslkit import device as devices
+
+NETS = {"convnet": {"widths": (4, 8)}, "resnet18": {"width": 4}, "vit": {}}
+
+# What somebody without sslkit runs.
+USER = """
+import sys
+sys.modules["sslkit"] = None  # an import of it would fail
+import torch
+program = torch.export.load(sys.argv[1]).module()
+torch.save([program(x) for x in torch.load(sys.argv[2])], sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict:
+    """Encoders whose batch norm has seen something."""
+    encoders = {}
+    for name, settings in NETS.items():
+        with devices.seeded(0):
+            encoder = nets.build({"net": name, "channels": 3} | settings)
+        encoder(torch.rand(16, 3, 32, 32))
+        encoders[name] = encoder.eval()
+    return encoders
+
+
+@pytest.mark.slow
+def test_the_embedding_is_the_same_without_sslkit(trained, tmp_path):
+    batches = [torch.rand(n, 3, 32, 32) for n in (1, 5)]
+    torch.save(batches, tmp_path / "x.pt")
+    for name, encoder in trained.items():
+        file = export.save(encoder, tmp_path / f"{name}.pt2")
+        command = [sys.executable, "-c", USER, file, tmp_path / "x.pt", tmp_path / "z.pt"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        with torch.no_grad():
+            expected = [encoder(x) for x in batches]
+        for found, z in zip(torch.load(tmp_path / "z.pt"), expected):
+            assert (found - z).abs().max() <= 1e-5 * z.abs().max()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("safetensors") is None, reason="the extra `export` is not installed")
+def test_the_weights_are_the_same(trained, tmp_path):
+    from safetensors.torch import load_file
+
+    found = load_file(export.save(trained["convnet"], tmp_path / "e.safetensors"))
+    assert found.keys() == trained["convnet"].state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in trained["convnet"].state_dict().items())
+
+
+def test_a_missing_extra_and_another_suffix_are_one_line(trained, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="kind of export"):
+        export.save(trained["convnet"], tmp_path / "e.onx")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs onnx and onnxscript: pip install 'sslkit\[export\]'"):
+        export.save(trained["convnet"], tmp_path / "e.onnx")
+
+
+def content(tmp_path, **about) -> dict:
+    method = methods.build("simclr", nets.ConvNet(3, widths=(4, 8)))
+    about = {"history": [{"epoch": 1, "loss": 2.5}], "seconds": 61.0, "settings": {"lr": 0.003}} | about
+    return checkpoint.load(
+        checkpoint.save(tmp_path / "e.pt", method, name="simclr", data="photodigits", data_hash="v1-abc", **about)
+    )
+
+
+def test_the_card_says_what_it_is_and_what_it_is_not(tmp_path):
+    row = {"method": "simclr", "data": "photodigits", "task": "probe", "budget": "lesson", "labels_per_class": 10}
+    text = export.card(content(tmp_path), {"rows": [row | {"mean": 0.8213, "std": 0.01}]})
+    for piece in (
+        "# simclr on photodigits",
+        "hash v1-abc",
+        "net convnet",
+        "1 epochs, 61 s; loss 2.500",
+        "lr 0.003",
+        "| lesson | 10 | 0.821 ± 0.010 |",
+        "## Limits",
+        "It has seen photodigits and nothing else",
+    ):
+        assert piece in text
+
+
+def test_the_card_of_what_was_never_measured_says_so(tmp_path):
+    text = export.card(content(tmp_path, history=[]), {"rows": []})
+    assert "has no row for this method on this data" in text and "before the end of its first epoch" in text
+
+
+def test_the_command_writes_both(tmp_path, capsys, monkeypatch):
+    content(tmp_path)
+    monkeypatch.setattr(export, "_program", lambda encoder, size, kind: f"{kind} {size}".encode())
+    assert cli.main(["export", str(tmp_path / "e.pt"), "--size", "16", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert facts == {"file": str(tmp_path / "e.pt2"), "card": str(tmp_path / "e.md")}
+    assert (tmp_path / "e.pt2").read_bytes() == b".pt2 (16, 16)"
+    assert "# simclr on photodigits" in (tmp_path / "e.md").read_text()
