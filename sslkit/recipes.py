@@ -64,13 +64,14 @@ RECIPES = {
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
     "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
-        TrainConfig(steps=2000, batch_size=128, lr=2e-3),
+        TrainConfig(steps=1500, batch_size=128, lr=2e-3),
         TrainConfig(steps=9000, batch_size=128, lr=2e-3),
         settings={"ratio": 0.5, "target": pretext.contrast_normalised_edges, "normalise": False},
         net="vit",
     ),
+    # Not yet found by measurement: see the end of notebooks/LOG.md.
     "jepa": Recipe(
-        TrainConfig(steps=1000, batch_size=128, lr=2e-3), TrainConfig(steps=6000, batch_size=128, lr=2e-3), net="vit"
+        TrainConfig(steps=800, batch_size=128, lr=2e-3), TrainConfig(steps=6000, batch_size=128, lr=2e-3), net="vit"
     ),
 }
 

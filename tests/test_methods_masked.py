@@ -183,10 +183,11 @@ def test_what_is_predicted_has_no_gradient_in_hidden_pixels(name, images):
 def test_the_loss_counts_hidden_patches_alone(name, images):
     method = make(name)
     x, *other, visible, hidden = method.views(images, devices.generator(0))
-    answer = method.answer(x)
+    answer = method.answer(x) if name == "mae" else method.answer(x)[0]
     method.predict = lambda x, visible, hidden: nets.take(answer, hidden)
     assert method.loss(x, *other, visible, hidden)["loss"].item() == 0
-    method.answer = lambda x: answer.scatter_add(1, visible[:, :, None].expand(-1, -1, answer.shape[2]), 1 + 0 * answer)
+    wrong = answer.scatter_add(1, visible[:, :, None].expand(-1, -1, answer.shape[2]), 1 + 0 * answer)
+    method.answer = lambda x: wrong if name == "mae" else (wrong, torch.tensor(1.0))
     assert method.loss(x, *other, visible, hidden)["loss"].item() == 0  # whatever is visible
 
 
@@ -231,7 +232,7 @@ def run(name: str, images: torch.Tensor, **settings):
     return method, train.fit(method, images, config, device="cpu").history
 
 
-@pytest.mark.parametrize("name, expected", [("mae", 0.8302), ("jepa", 0.8418)])
+@pytest.mark.parametrize("name, expected", [("mae", 0.9404), ("jepa", 0.9629)])
 def test_one_seeded_epoch_has_its_known_loss(name, expected):
     _, history = run(name, load("photodigits", "train").images[:800])
     assert history[0]["loss"] == pytest.approx(expected, rel=0.01)
@@ -288,15 +289,17 @@ def test_jepa_by_the_slow_way(images):
     for p in method.target.parameters():
         p.data.mul_(1.1)  # another network than the encoder
     x, other, visible, hidden = method.views(images[:3], devices.generator(0))
+    z = torch.stack([method.target.tokens(other[n : n + 1])[0] for n in range(3)])
+    z = (z - z.mean(dim=2, keepdim=True)) / (z.var(dim=2, correction=0, keepdim=True) + 1e-5).sqrt()
     total, count = 0.0, 0
     for n in range(3):
-        z = method.target.tokens(other[n : n + 1])[0]
         tokens = method.encoder.tokens(x[n : n + 1], visible[n : n + 1])
         said = method.predictor(tokens, visible[n : n + 1], hidden[n : n + 1], GRID)[0]
         for m, p in enumerate(hidden[n].tolist()):
-            target = (z[p] - z[p].mean()) / (z[p].var(correction=0) + 1e-5).sqrt()
+            usual, spread = z[:, p].mean(dim=0), z[:, p].var(dim=0, correction=0)  # what this place says of every image
+            target = (z[n, p] - usual) / (spread + 1e-4).sqrt()
             total, count = total + ((said[m] - target) ** 2).sum().item(), count + 24
-    assert method.loss(x, other, visible, hidden)["loss"].item() == pytest.approx(total / count, rel=1e-4)
+    assert method.loss(x, other, visible, hidden)["loss"].item() == pytest.approx(total / count, rel=1e-3)
 
 
 def test_the_target_sees_the_same_crop_in_other_colours(images):
@@ -316,7 +319,7 @@ def test_the_target_gets_no_gradient_and_is_not_trained(images):
     method(images, devices.generator(0))["loss"].backward()
     assert all(p.grad is None and not p.requires_grad for p in method.target.parameters())
     assert all(p.grad is not None for p in method.encoder.parameters())
-    assert not method.answer((images / 255).requires_grad_()).requires_grad
+    assert not method.answer((images / 255).requires_grad_())[0].requires_grad
     before = copy.deepcopy(method.target.state_dict())
     optimizer = train.make_optimizer(method, train.TrainConfig())
     optimizer.step()
@@ -349,13 +352,14 @@ def test_training_moves_the_target(images):
 
 def test_spread_says_when_the_targets_have_collapsed(images):
     method = make("jepa")
-    views = method.views(images, devices.generator(0))
-    spread = method.loss(*views)["spread"]
-    expected = method.answer(views[1]).var(dim=0, correction=0).mean()
-    assert spread.item() == pytest.approx(expected.item()) and 0.05 < spread < 1
-    method.target.blocks[0][1].weight.data.zero_()  # says the same of every image, and another thing of every place
-    out = method.loss(*views)
-    assert out["spread"] < 1e-6 and method.answer(views[0]).var(dim=1).mean() > 0.01
+    x, other, *index = method.views(images, devices.generator(0))
+    answer, spread = method.answer(other)
+    assert torch.equal(method.loss(x, other, *index)["spread"], spread) and 0.05 < spread < 1
+    torch.testing.assert_close(answer.mean(dim=0), torch.zeros(64, 24), atol=1e-4, rtol=0)
+    torch.testing.assert_close(answer.var(dim=0, correction=0), torch.ones(64, 24), atol=0.1, rtol=0)
+    method.target.blocks[0][3].weight.data.zero_()  # says the same of every image, and another thing of every place
+    answer, spread = method.answer(other)
+    assert spread < 1e-6 and answer.abs().max() < 0.1
 
 
 # ---- what must break a test --------------------------------------------------------------------------------------

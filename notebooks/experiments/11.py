@@ -53,13 +53,23 @@ class MaskTokensInside(methods.MAE):
 
 
 class NoStop(methods.JEPA):
-    """The target is the encoder itself, and learns to be easy to predict."""
+    """The target is the encoder itself, and learns to be easy to predict; layer norm alone, as in the paper."""
 
     def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
         z = self.encoder.tokens(recoloured).float()
         answer = nn.functional.layer_norm(z, z.shape[-1:])
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
         return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
+
+
+class LayerNormOnly(methods.JEPA):
+    """The target follows, and its tokens are normalised one by one, as in the paper; not over the batch."""
+
+    @torch.no_grad()
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.target.tokens(x).float()
+        z = nn.functional.layer_norm(z, z.shape[-1:])
+        return z, z.var(dim=0, correction=0).mean()
 
 
 MAE, JEPA = (recipes.get(name) for name in ("mae", "jepa"))
@@ -76,6 +86,7 @@ VARIANTS: dict[str, tuple[type, dict, dict]] = {
     "tenth": (methods.MAE, {}, {}),  # of the images
     "jepa-short": (methods.JEPA, {}, {}),
     "same-colours": (methods.JEPA, {"recolour": Augment()}, {}),
+    "layer-norm": (LayerNormOnly, {}, {}),
     "no-stop": (NoStop, {}, {}),
 }
 

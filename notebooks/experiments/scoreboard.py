@@ -61,8 +61,11 @@ def controls(splits: dict) -> list[dict]:
         for count, score in sweep[key].items():
             figures = {name: score[name] for name in ("mean", "std", "low", "high")}
             rows.append(_control(method, int(count), figures, score, splits, score["runs"] // DRAWS))
-    masked = json.loads((scoreboard.FILE.parent / "experiments" / "11.json").read_text())
+    file = scoreboard.FILE.parent / "experiments" / "11.json"
+    masked = json.loads(file.read_text()) if file.exists() else {}
     for key, method in VIT.items():
+        if key not in masked:
+            continue
         figures = {name: masked[key][name] for name in ("mean", "std", "low", "high")}
         rows.append(_control(method, 10, figures, masked[key], splits, masked[key]["runs"] // DRAWS))
     chance = {"mean": 0.1, "std": 0.0, "low": 0.1, "high": 0.1}

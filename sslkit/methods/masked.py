@@ -69,13 +69,14 @@ class MAE(nn.Module):
 class JEPA(nn.Module):
     """What would be said of the hidden patches? In the manner of I-JEPA: Assran et al. 2023.
 
-        L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − LN(encoder′(image′))_p‖² / D
+        L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − t_p‖² / D,   t = BN(encoder′(image′))
         θ′ ← m θ′ + (1 − m) θ    after each step: encoder′, the target, follows the encoder; no gradient reaches it
 
     Hidden are `count` blocks of `side` × `side` patches; `visible` of the others are seen. m goes from `momentum` to 1.
     image′ is in other colours, drawn by `recolour` (not in the paper): else the colour, which all patches share, is all
-    that is learned. LN, a layer norm without parameters, fixes the targets' scale: the loss starts near 1 (chance).
-    `spread` is how much the targets of different images differ in the same place: 0 is a collapse.
+    that is learned. BN takes off what a place says of every image of the batch, and divides by the deviation there (in
+    the paper: a layer norm): else the place is all that is learned. So the loss is 1 for who knows nothing (chance).
+    `spread` is the variance that BN has found, over the images, of tokens with mean 0 and variance 1: 0 is a collapse.
 
     Shapes: views -> images, recoloured (N, C, H, W) each, visible int64 (N, V), hidden int64 (N, count · side²).
     """
@@ -107,14 +108,17 @@ class JEPA(nn.Module):
         return self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
 
     @torch.no_grad()
-    def answer(self, x: Tensor) -> Tensor:
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What there is to predict of every patch, (N, P, D), and the spread."""
         z = self.target.tokens(x).float()
-        return F.layer_norm(z, z.shape[-1:])
+        z = F.layer_norm(z, z.shape[-1:])
+        variance = z.var(dim=0, correction=0)
+        return (z - z.mean(dim=0)) / (variance + 1e-4).sqrt(), variance.mean()
 
     def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        answer = self.answer(recoloured)
+        answer, spread = self.answer(recoloured)
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
-        return {"loss": loss, "spread": answer.detach().var(dim=0, correction=0).mean()}
+        return {"loss": loss, "spread": spread}
 
     def after_step(self, progress: float) -> None:
         follow(self.target, self.encoder, rising(self.momentum, progress))

@@ -352,8 +352,6 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 # *Figure: test accuracy of three bars, beside a dotted line at chance: the random transformer, MAE, and supervised training
 # of the same transformer from scratch with the same augmentation.*
 #
-# PROSE_MAE
-#
 # ## What is hidden, and what is asked
 #
 # Two dials. **Predict** for each the best and the worst: the ratio (50 or 75 percent), and the target (the colours, with
@@ -371,22 +369,25 @@ plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, ti
 # %% [markdown]
 # *Figure: test accuracy of four short runs: edges with half of the patches hidden, and with three quarters; grey; colours.*
 #
-# PROSE_DIALS
-#
 # ## Predict what it means
 #
 # A pixel of the background is hard to predict and tells nothing about the digit. Why ask for it? **I-JEPA** (Assran et al.
 # 2023) asks for what a network would *say* of the hidden patches. A second encoder, the **target**, sees the whole image;
 # its tokens are the answer:
 #
-# $$L = \frac{1}{M D} \sum_{i \,\text{hidden}} \big\| \text{predictor}(f_\theta(\text{visible}))_i - \text{LN}(f_\xi(\text{image}')_i) \big\|^2,
-# \qquad \xi \leftarrow m\,\xi + (1 - m)\,\theta$$
+# $$L = \frac{1}{M D} \sum_{i \,\text{hidden}} \big\| \text{predictor}(f_\theta(\text{visible}))_i - t_i \big\|^2,
+# \qquad t = \text{norm}(f_\xi(\text{image}')), \qquad \xi \leftarrow m\,\xi + (1 - m)\,\theta$$
 #
 # Where does the target come from? It is a slow copy of the encoder: after each step it moves a little towards it. It gets
-# **no gradient**. LN scales every token to mean 0 and variance 1, so the loss of knowing nothing is 1 again. And what is
-# hidden are whole blocks of patches: a single missing patch can be told from its neighbours without knowing what is there.
-# One thing is ours: the target sees the image in *other colours*. All patches of a picture share its colours, so they are
-# the easiest thing to predict, and without this they are all that is learned; the table below has it.
+# **no gradient**. What is hidden are whole blocks of patches: a single missing patch can be told from its neighbours
+# without knowing what is there.
+#
+# A target that is learned looks for what is easy to predict, and finds it. Two things are ours, not the paper's; each
+# closes a way out that we had to find first:
+#
+# - *the colour*: every patch of a picture knows it. So the target sees the image in other colours.
+# - *the place*: what all images have there needs no looking. So from each target the mean over the batch is taken off, and
+#   the deviation divided out. To know nothing costs 1 again.
 
 # %%
 visible, hidden = pretext.block_patches(8, (4, 4), device.generator(3), count=2, side=2, visible=6)
@@ -400,7 +401,7 @@ plots.image_grid(pictures, columns=8, size=0.75, rows=["asked for", "visible", "
 #
 # ## Broken on purpose: a target that learns
 #
-# Leave one thing out: let the gradient flow into the target, too, and let it be the encoder itself.
+# Leave that out: let the gradient flow into the target, too, let it be the encoder itself, and normalise each token alone.
 
 
 # %%
@@ -431,7 +432,9 @@ for name, kind in {"the target follows": methods.JEPA, "the target learns": NoSt
     print(f"{name:<20} loss {last['loss']:.3f}   spread {last['spread']:.3f}")
 
 # %% [markdown]
-# PROSE_COLLAPSE
+# The target that learns has the lower loss, and its targets hardly differ from image to image: it has **collapsed**. The
+# encoder says in each place the same of every picture, and what it says can be predicted without looking. The loss looks
+# fine. `spread` does not.
 #
 # ## Pixels against embeddings
 
@@ -442,20 +445,16 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 # %% [markdown]
 # *Figure: test accuracy of four bars: the random transformer, MAE, JEPA, and supervised training from scratch.*
 #
-# PROSE_JEPA
-#
 # ## How far does it carry?
 
 # %%
-print(f"{'':<22}{'probe':>12}{'seeds':>7}   against random, 95 %")
-for name in sweep.keys() - {"made_with", "random", "supervised"}:
-    row = sweep[name]
+print(f"{'':<22}{'probe':>12}{'runs':>6}   against random, 95 %")
+measured = {name: row for name, row in sweep.items() if name not in ("made_with", "random")}
+for name, row in sorted(measured.items(), key=lambda pair: -pair[1]["mean"]):
     gain, low, high = row["gain"]["random"]
-    print(f"{name:<22}{row['mean']:>6.2f} ±{row['std']:.2f}{row['seeds']:>7}   {gain:+.2f} ({low:+.2f} to {high:+.2f})")
+    print(f"{name:<22}{row['mean']:>6.2f} ±{row['std']:.2f}{row['runs']:>6}   {gain:+.2f} ({low:+.2f} to {high:+.2f})")
 
 # %% [markdown]
-# PROSE_FAR
-#
 # ## Try it: a mask of your own
 #
 # `mae.ratio = 0.5` changes the masking, and `methods.MAE(nets.ViT(), target=…)` takes any function of the images. Hide one
@@ -469,8 +468,6 @@ shown_rows = ("chance", "random", "supervised", "inpainting", "simclr", "vicreg"
 print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown_rows]))
 
 # %% [markdown]
-# PROSE_BOARD
-#
 # ## Recap
 #
 # - **Patches**: an image is a sequence of squares, and can be put back from them bit for bit. Attention takes any number of
@@ -483,5 +480,5 @@ print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method
 # - **Embeddings in the place of pixels**: the answer is what a slow copy of the encoder says of the whole image. What keeps
 #   it from collapsing is that no gradient reaches it. A low loss is no success: it is the first sign of a collapse, or of
 #   a target that says something cheap.
-# - **What it is worth at this size**: more than the untrained network, and far less than two views that agree (lesson 10).
-#   Masked images are a method for large transformers, many images and days of training.
+# - **What it is worth at this size**: see the table above, beside the untrained network and supervised training. Masked
+#   images are a method for large transformers, many images and days of training.
