@@ -21,6 +21,7 @@ One idea, one room. Imports flow one way, from top to bottom:
     train       TrainConfig and fit: one readable loop
     recipes     what each method trains with, as measured
     evaluate    frozen encoder -> numbers: kNN, linear probe, label-efficiency curve, collapse measures, the controls
+    passages    passages -> features -> which class, from few labels; bag of words and TF-IDF, the controls
     transfer    copy an encoder's early layers, freeze them or not, and train on a few labels
     scoreboard  one row a result; the course's growing table
     progress    a learner's own progress: which checks have passed, in a file beside the data

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sslkit import __version__, methods, nets
+from sslkit import __version__, methods, nets, words
 
 FORMAT = 1
 _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
@@ -23,7 +23,7 @@ _KEYS = {"format", "encoder", "net", "method", "data", "settings", "history"}
 
 def save(
     path: str | Path,
-    method: methods.Method,
+    method: methods.Method | methods.OnWords,
     *,
     name: str,
     data: str,
@@ -31,10 +31,12 @@ def save(
     settings: dict | None = None,
     history: list[dict] | None = None,
     seconds: float = 0.0,
+    vocabulary: words.Vocabulary | None = None,
 ) -> Path:
     """Write the method's encoder, the whole method, and how both came about to `path`.
 
     `name` is the method's, `data` and `data_hash` say what it was trained on, `settings` is its TrainConfig as a dict.
+    A method on words comes with its `vocabulary`, without which its numbers mean nothing.
 
     A reader sees the old file or the new one, never half of it. Raises OSError, with the folder, if it cannot be
     written.
@@ -54,6 +56,8 @@ def save(
         "history": history or [],
         "seconds": seconds,
     }
+    if vocabulary is not None:
+        content["vocabulary"] = list(vocabulary.words)
     return write(path, content)
 
 
@@ -174,10 +178,28 @@ def load_encoder(path: str | Path) -> nets.Encoder:
 
 
 def encoder_of(content: dict) -> nets.Encoder:
-    """The encoder in the content of a checkpoint."""
+    """The encoder in the content of a checkpoint. Raises ValueError for a network on words: see load_reader."""
+    if content["net"]["net"] in nets.TEXT_NETS:
+        raise ValueError(
+            f"this checkpoint holds a {content['method']} network, trained on {content['data']}: it reads words, and "
+            "an encoder of images was asked for. In Python: checkpoint.load_reader(path)."
+        )
     encoder = nets.build(content["net"])
     encoder.load_state_dict(content["encoder"])
     return encoder.eval()
+
+
+def load_reader(path: str | Path) -> tuple[methods.OnWords, words.Vocabulary]:
+    """The method on words of a checkpoint, ready to predict and to write, and its vocabulary."""
+    content = load(path)
+    if content["net"]["net"] not in nets.TEXT_NETS or "vocabulary" not in content:
+        raise ValueError(
+            f"{path} holds a {content['method']} of images, and no network on words. Make one: "
+            "python -m sslkit pretrain next-word --data docwords --out FILE.pt"
+        )
+    method = methods.on_words(nets.build_reader(content["net"]))
+    method.load_state_dict(content["method_state"])
+    return method.eval(), words.Vocabulary(tuple(content["vocabulary"]))
 
 
 _EXPECTED = "Expected a file written by `python -m sslkit pretrain … --out FILE.pt`."

@@ -51,12 +51,13 @@ def pretrain(
     part of every batch; gradients are those of the whole batch.
 
     Args:
-        method: the pretext task or method, such as rotation or simclr
-        data: photodigits, a torchvision set by name, or folder:PATH
+        method: the pretext task or method, such as rotation or simclr; next-word for text
+        data: photodigits, a torchvision set by name, or folder:PATH; for text docwords or text:PATH
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
-        net: convnet, resnet18 or vit; without it, the kind that the method's recipe names
+        net: convnet, resnet18 or vit; for text context, context-bag or causal-transformer. Without it, the kind that
+            the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
         batch_size: images a step
         lr: the highest learning rate
@@ -71,22 +72,26 @@ def pretrain(
     from sslkit import device as devices
     from sslkit import names, nets, recipes
 
-    recipe = recipes.get(method)
+    given = {"batch_size": batch_size, "lr": lr, "precision": precision, "seed": seed}
+    given = {k: v for k, v in given.items() if v is not None}
+    if epochs is not None:
+        given |= {"epochs": epochs, "steps": 0}
+    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     names.pick(budget, ("lesson", "long"), "budget")
+    if _learns_from_text(method, data):
+        if resume or accumulate != 1:
+            raise ValueError(f"{method} on {data} takes a minute or two: it has no --resume and no --accumulate.")
+        return _pretrain_on_text(method, data, net or "context", budget, given, path, size, device, compile, as_json)
+    recipe = recipes.get(method)
     if net is not None:
         names.pick(net, nets.NETS, "net")
     devices.join(device)
     known = devices.in_turn(lambda: _splits(data, ("train",), size)["train"])
     images = known.images
-    config = getattr(recipe, budget)
-    if epochs is not None:
-        config = replace(config, epochs=epochs, steps=0)
-    given = {"batch_size": batch_size, "lr": lr}
-    config = replace(config, seed=seed, precision=precision, **{k: v for k, v in given.items() if v is not None})
+    config = replace(getattr(recipe, budget), **given)
     with devices.seeded(seed):
         encoder = recipes.encoder_for(method, images.shape[2:], images.shape[1], net)
         built = recipes.build(method, encoder, data)
-    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
     options = {"device": device, "compile": compile, "accumulate": accumulate}
     result = _train(path, built, images, config, facts, resume, **options)
@@ -401,6 +406,88 @@ def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
     if any(part.images.ndim != 4 for part in splits.values()):
         raise ValueError(f"{data} is made of clips, and this command works on images. See sslkit.sequence, in Python.")
     return splits
+
+
+def _learns_from_text(method: str, data: str) -> bool:
+    """Whether this is a method on text. Raises ValueError if method and data are of different kinds."""
+    from sslkit.data import TEXTS
+    from sslkit.recipes import ON_WORDS, RECIPES
+
+    text = data in TEXTS or data.startswith("text:")
+    if method in ON_WORDS and not text:
+        raise ValueError(
+            f"{method} learns from text, and {data} is not text. Use --data {' or '.join(TEXTS)} or --data text:PATH."
+        )
+    if method in RECIPES and text:
+        raise ValueError(f"{method} learns from images, and {data} is text. From text learns: {', '.join(ON_WORDS)}.")
+    return method in ON_WORDS
+
+
+def _pretrain_on_text(
+    method: str,
+    data: str,
+    net: str,
+    budget: str,
+    given: dict,
+    path: Path,
+    size: int | None,
+    device: str,
+    compile: bool,
+    as_json: bool,
+) -> int:
+    """Train, save, and say how surprised the model is by the validation texts, beside what counting gives."""
+    from sslkit import checkpoint, ngrams, passages, recipes, train, words
+    from sslkit import device as devices
+    from sslkit.data import load_text
+
+    if size is not None:
+        raise ValueError(f"--size {size} resizes images, and {data} is text. Leave it out.")
+    recipe = recipes.for_text(net)
+    config = replace(getattr(recipe, budget), **given)
+    known, val = load_text(data, "train"), load_text(data, "val")
+    vocabulary = words.Vocabulary.of(known.texts, recipe.vocabulary)
+    with devices.seeded(config.seed):
+        built = recipes.build_on_words(vocabulary, net)
+    batches = recipes.batches_of(built, known.texts, vocabulary)
+    if len(batches) < config.batch_size:
+        raise ValueError(
+            f"{data} gives {len(batches)} rows to train on, fewer than a batch of {config.batch_size}. Use more text, "
+            f"or --batch-size {len(batches)} or less."
+        )
+    result = train.fit(built, batches, config, device=device, compile=compile)
+    checkpoint.save(
+        path,
+        built,
+        name=method,
+        data=data,
+        data_hash=known.hash,
+        settings=asdict(config),
+        history=result.history,
+        seconds=result.seconds,
+        vocabulary=vocabulary,
+    )
+    train_pairs, val_pairs = (words.windows(part.texts, vocabulary, 1) for part in (known, val))
+    unknown = (val_pairs[:, -1] == words.UNKNOWN).float().mean().item()
+    nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
+    nats |= {name: found for name, (_, found) in ngrams.smoothed(train_pairs, val_pairs, len(vocabulary)).items()}
+    perplexity = {name: ngrams.perplexity(value) for name, value in nats.items()}
+    report = {
+        "file": str(path),
+        "method": method,
+        "data": data,
+        **{"seconds": result.seconds, "steps": result.steps, "vocabulary": len(vocabulary), "k": built.encoder.k},
+        "unknown": unknown,
+        "perplexity": perplexity,
+        "history": result.history,
+    }
+    print(f"{method} on {data}: {result.steps} steps in {result.seconds:.0f} s")
+    print(f"saved {path}")
+    sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {unknown:.1%} of the words unknown"
+    found = ", ".join(f"{name} {value:.1f}" for name, value in perplexity.items())
+    print(f"perplexity on val ({sizes}): {found}")
+    if as_json:
+        print(json.dumps(report))
+    return 0
 
 
 def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:

@@ -155,7 +155,7 @@ def _nearest(train_z: Tensor | Stream, train_y: Tensor, test_z: Tensor | Stream,
 
 
 class Probe(nn.Module):
-    """Multinomial logistic regression on frozen features, each coordinate standardised first.
+    """Multinomial logistic regression on frozen features, each coordinate standardised first (if `standardise`).
 
         min over W, b of  −mean_i log softmax(W x_i + b)[y_i] + λ ‖W‖²
 
@@ -164,13 +164,17 @@ class Probe(nn.Module):
     Shapes: x (N, D), y int64 (N,) -> calling it on (M, D) gives logits (M, K).
     """
 
-    def __init__(self, x: Tensor, y: Tensor, classes: int, shrinkage: float = 1e-2, steps: int = 100):
+    def __init__(
+        self, x: Tensor, y: Tensor, classes: int, shrinkage: float = 1e-2, steps: int = 100, standardise: bool = True
+    ):
         super().__init__()
         if len(x) != len(y):
             raise ValueError(f"there are {len(x)} rows of features but {len(y)} labels; expected one label a row.")
         x = x.float()
         self.mean, std = x.mean(dim=0), x.std(dim=0, correction=0)
         self.std = torch.where(std > 1e-6, std, 1.0)  # a coordinate that is constant here says nothing elsewhere
+        if not standardise:
+            self.mean, self.std = torch.zeros_like(self.mean), torch.ones_like(self.std)
         x = (x - self.mean) / self.std
         # More coordinates than rows: the solution lies in the span of the rows, so it is sought there. Same minimum.
         basis = torch.linalg.qr(x.T).Q if x.shape[1] > x.shape[0] else None  # (D, N), orthonormal

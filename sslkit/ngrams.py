@@ -7,7 +7,7 @@ last words of a context, as many as it counts. `log_prob` asks for the one word 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -100,6 +100,25 @@ def best(models: Iterable[Ngram], validation: Tensor) -> tuple[Ngram, float]:
         raise ValueError("there is no model to choose from.")
     nats, model = min(measured, key=lambda pair: pair[0])
     return model, nats
+
+
+def smoothed(
+    train: Tensor, validation: Tensor, size: int, orders: Sequence[int] = (1, 2)
+) -> dict[str, tuple[Ngram, float]]:
+    """The best model of each order, its smoothing chosen on validation: {"unigram": (model, nats), "bigram": …}.
+
+    `train` and `validation` are windows (N, k + 1), with k ≥ the largest order − 1.
+    """
+    found = {}
+    for order in orders:
+        models: list[Ngram] = [AddLambda(train, size, order, add) for add in (1.0, 0.1, 0.01, 0.001)]
+        if order > 1:
+            models += [Interpolated(train, size, order, discount) for discount in (0.7, 0.8, 0.9)]
+        found[_ORDERS.get(order, f"{order}-gram")] = best(models, validation)
+    return found
+
+
+_ORDERS = {1: "unigram", 2: "bigram", 3: "trigram"}
 
 
 class _Counts:

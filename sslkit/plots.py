@@ -197,6 +197,26 @@ def loss_curve(
     return figure
 
 
+def perplexity_by_context(
+    network: Mapping[int, float], levels: Mapping[str, float], spread: Mapping[int, float] | None = None
+) -> Figure:
+    """The perplexity of a network over its k words of context, with the levels of other models as dotted lines."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    k = sorted(network)
+    error = None if spread is None else [spread[i] for i in k]
+    axis.errorbar(k, [network[i] for i in k], error, color=SSL, marker="D", markersize=5, capsize=3, label="network")
+    for name, level in levels.items():
+        axis.axhline(level, color=RANDOM, linestyle=":")
+        axis.text(k[-1], level, name, ha="right", va="bottom", fontsize=9)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(k, [str(i) for i in k])
+    axis.minorticks_off()
+    axis.set(xlabel="words of context, k", ylabel="perplexity on val", ylim=(0, 1.1 * max(*levels.values())))
+    _plain(axis)
+    return figure
+
+
 def confusion(
     target: Tensor,
     predicted: Tensor,

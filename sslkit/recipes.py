@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from sslkit import checkpoint, methods, names, nets, pretext
+from sslkit import checkpoint, methods, names, nets, pretext, words
 from sslkit.augment import STRONG, Augment
 from sslkit.train import TrainConfig
 
@@ -69,8 +69,58 @@ RECIPES = {
 _DIGITS = ("photodigits", "mnist", "svhn")
 
 
+@dataclass(frozen=True)
+class TextRecipe:
+    """How to learn from text: how long, how many words the vocabulary has, and the network's sizes."""
+
+    lesson: TrainConfig
+    long: TrainConfig
+    vocabulary: int = 6000
+    net: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+
+
+TEXTS = {  # by network
+    "context": TextRecipe(
+        TrainConfig(steps=14000, batch_size=128),
+        TrainConfig(steps=28000, batch_size=128),
+        net={"k": 8, "embedding": 128, "width": 128},
+    ),
+    "context-bag": TextRecipe(
+        TrainConfig(steps=600, batch_size=64, lr=5e-3),
+        TrainConfig(steps=1200, batch_size=64, lr=5e-3),
+        net={"k": 128, "width": 128},
+        settings={"places": 16},
+    ),
+    "causal-transformer": TextRecipe(
+        TrainConfig(steps=900, batch_size=8, lr=2e-3),
+        TrainConfig(steps=1800, batch_size=8, lr=2e-3),
+        net={"k": 128, "width": 128, "depth": 2, "heads": 4},
+    ),
+}
+ON_WORDS = ("next-word",)  # the methods that learn from text; `TEXTS` holds what they train with
+
+
 def get(method: str) -> Recipe:
-    return RECIPES[names.pick(method, RECIPES, "method")]
+    hint = f"From text learns: {', '.join(ON_WORDS)}."
+    return RECIPES[names.pick(method, RECIPES, "method", hint)]
+
+
+def for_text(net: str = "context") -> TextRecipe:
+    return TEXTS[names.pick(net, TEXTS, "net for text")]
+
+
+def build_on_words(vocabulary: words.Vocabulary, net: str = "context", **sizes) -> methods.OnWords:
+    """The next word with the settings of its recipe, and its sizes or those that are given: k, width, depth, …"""
+    recipe = for_text(net)
+    encoder = nets.build_reader({"net": net, "vocabulary": len(vocabulary), **recipe.net, **sizes})
+    return methods.on_words(encoder, **recipe.settings)
+
+
+def batches_of(method: methods.OnWords, texts: Iterable[str], vocabulary: words.Vocabulary):
+    """The texts as the method takes them: windows of k words and the next, or rows of up to k words."""
+    make = words.rows if isinstance(method, methods.NextWords) else words.windows
+    return make(texts, vocabulary, method.encoder.k)
 
 
 def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, net: str | None = None) -> nets.Encoder:

@@ -88,6 +88,24 @@ def windows(texts: Iterable[str], vocabulary: Vocabulary, k: int) -> Tensor:
     return rows[rows[:, -1] != START]
 
 
+def rows(texts: Iterable[str], vocabulary: Vocabulary, length: int) -> Tensor:
+    """Every text as a row: <s>, then its words; int64 (N, length + 1). For a model that predicts at every place.
+
+    A text of more than `length` words goes on in a row of its own, behind another <s>. A row that is not full ends in
+    <s>, which is never predicted.
+    """
+    if length < 1:
+        raise ValueError(f"length is {length}; expected rows of at least 1 word.")
+    pieces = []
+    for text in texts:
+        numbers = vocabulary.encode(text)
+        pieces += [numbers[i : i + length] for i in range(0, len(numbers), length)]
+    table = torch.full((len(pieces), length + 1), START, dtype=torch.int64)
+    for row, piece in zip(table, pieces):
+        row[1 : len(piece) + 1] = torch.tensor(piece)
+    return table
+
+
 def draw(log_p: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Draw the next word: log-probabilities (N, V) -> numbers int64 (N,), from p^(1/T), scaled to sum to 1.
 

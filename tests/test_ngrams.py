@@ -118,3 +118,14 @@ def test_the_best_is_chosen_on_validation():
 def test_what_cannot_be_counted_is_said(make, why):
     with pytest.raises(ValueError, match=why):
         make(some_windows(50))
+
+
+def test_the_smoothing_of_each_order_is_the_best_of_those_tried():
+    train, val = some_windows(1000), some_windows(300, seed=1)
+    found = ngrams.smoothed(train, val, V, orders=(1, 2, 3, 4))
+    assert list(found) == ["unigram", "bigram", "trigram", "4-gram"]
+    for order, (model, nats) in enumerate(found.values(), start=1):
+        assert nats == ngrams.cross_entropy(model, val)
+        others = [AddLambda(train, V, order, 0.1), Interpolated(train, V, order, 0.8)]
+        assert nats <= min(ngrams.cross_entropy(other, val) for other in others)
+        assert (model.order if isinstance(model, AddLambda) else len(model.counts) + 1) == order

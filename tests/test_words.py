@@ -109,6 +109,26 @@ def test_windows_need_a_context():
         words.windows(TEXTS, words.Vocabulary.of(TEXTS), 0)
 
 
+def test_rows_hold_every_word_once_behind_a_start():
+    vocabulary = words.Vocabulary.of(["a b c d"])
+    a, b, c, d = range(2, 6)
+    rows = words.rows(["a b c d a", "", "e b"], vocabulary, 3)
+    assert rows.tolist() == [[1, a, b, c], [1, d, a, 1], [1, words.UNKNOWN, b, 1]]
+    assert words.rows([""], vocabulary, 3).shape == (0, 4)
+    with pytest.raises(ValueError, match="length is 0"):
+        words.rows(["a"], vocabulary, 0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=9).map(" ".join), max_size=5), st.integers(1, 9))
+def test_rows_and_windows_ask_for_the_same_words(texts, length):
+    vocabulary = words.Vocabulary.of(["a b c d"])
+    rows = words.rows(texts, vocabulary, length)
+    asked = rows[:, 1:][rows[:, 1:] != words.START]
+    assert torch.equal(asked, words.windows(texts, vocabulary, 1)[:, -1])
+    assert (rows[:, 0] == words.START).all()
+
+
 # ---- drawing and writing -----------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,26 +24,36 @@ SEEDS, DRAWS, LABELS = (0, 1, 2), 10, 10
 DIGITS = "0123456789abcdefghijklmnopqrstu"  # 0 to 30 runs
 
 Splits = dict[str, Split]
+Gains = Callable[[dict, np.ndarray], dict]
 
 
 def run(
-    doc: str | None, file: Path, made_with: dict, rows: Mapping[str, Callable[[str, Splits], dict]], extra: str = ""
+    doc: str | None,
+    file: Path,
+    made_with: dict,
+    rows: Mapping[str, Callable[[str, Any], dict]],
+    extra: str = "",
+    splits: Mapping[str, Any] | None = None,
+    gains: Gains | None = None,
 ) -> None:
-    """Measure the rows that the command line names, or those that the file lacks, and write each when it is there."""
+    """Measure the rows that the command line names, or those that the file lacks, and write each when it is there.
+
+    On `splits`, by default photodigits; `gains` adds the differences between rows, by default `with_gains`.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(rows)}; without any, what is missing")
     parser.add_argument("--file", type=Path, default=file, help="where the results stand")
     wanted = parser.parse_args()
     if unknown := set(wanted.names) - set(rows):
         parser.error(f"there is no {', '.join(sorted(unknown))} here; there are {', '.join(rows)}")
-    splits = {name: load("photodigits", name) for name in ("train", "val", "test")}
+    splits = splits or {name: load("photodigits", name) for name in ("train", "val", "test")}
     made_with = json.loads(json.dumps({"data_hash": splits["test"].hash} | made_with))  # as it will be read back
     for name in wanted.names or rows:
         if name in read(wanted.file, made_with):
             continue
         row = rows[name](name, splits)
         results = read(wanted.file, made_with) | {name: row}  # again: another process may have added to it meanwhile
-        write(wanted.file, with_gains(results, splits["test"].sources.numpy()))
+        write(wanted.file, (gains or with_gains)(results, splits["test"].sources.numpy()))
         print(f"{name:<28}{row['mean']:.3f} ± {row['std']:.3f} {extra and row.get(extra, '')}", flush=True)
 
 

@@ -14,6 +14,7 @@ from sslkit.checks.masked import check_hidden_loss, check_patchify, check_random
 from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
 from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
 from sslkit.checks.siamese import check_balanced, check_contrastive, check_threshold
+from sslkit.checks.text import check_bigram, check_perplexity, check_windows
 from sslkit.checks.transfer import check_freeze, check_stopped, check_worth
 from sslkit.checks.triplet import check_hardness, check_semi_hard, check_triplet
 
@@ -48,6 +49,9 @@ __all__ = [
     "check_hardness",
     "check_semi_hard",
     "check_triplet",
+    "check_bigram",
+    "check_perplexity",
+    "check_windows",
     "check_cross_correlation",
     "check_ema",
     "check_nt_xent",

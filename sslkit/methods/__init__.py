@@ -18,7 +18,7 @@ from sslkit.methods.negative_free import BYOL, SimSiam
 from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
-from sslkit.methods.text import NextWord
+from sslkit.methods.text import NextWord, NextWords
 
 __all__ = [
     "BYOL",
@@ -32,6 +32,8 @@ __all__ = [
     "Method",
     "MoCo",
     "NextWord",
+    "NextWords",
+    "OnWords",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -41,6 +43,7 @@ __all__ = [
     "Triplet",
     "VICReg",
     "build",
+    "on_words",
 ]
 
 METHODS = {
@@ -68,3 +71,13 @@ Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet |
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
     return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+
+
+OnWords = NextWord | NextWords
+
+
+def on_words(encoder: nets.Reader, **settings) -> OnWords:
+    """The next word, asked in the way that suits the network: after the last of k words, or at every place."""
+    if isinstance(encoder, nets.ContextNet):
+        return NextWord(encoder, **settings)
+    return NextWords(encoder, **{"tied": isinstance(encoder, nets.CausalTransformer)} | settings)

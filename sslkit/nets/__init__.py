@@ -7,6 +7,7 @@ early layers can be looked at, probed and copied; normalisation is its first lay
 from __future__ import annotations
 
 from sslkit import names
+from sslkit.nets.causal import CausalTransformer, ContextBag
 from sslkit.nets.conv import ConvNet, Normalize, ResNet18, pooled
 from sslkit.nets.heads import Decoder, mlp
 from sslkit.nets.text import ContextNet
@@ -14,16 +15,21 @@ from sslkit.nets.vit import Attention, Predictor, ViT, patch_for, patchify, posi
 
 __all__ = [
     "NETS",
+    "TEXT_NETS",
     "Attention",
+    "CausalTransformer",
+    "ContextBag",
     "ContextNet",
     "ConvNet",
     "Decoder",
     "Encoder",
     "Normalize",
     "Predictor",
+    "Reader",
     "ResNet18",
     "ViT",
     "build",
+    "build_reader",
     "mlp",
     "patch_for",
     "patchify",
@@ -41,3 +47,14 @@ def build(config: dict) -> Encoder:
     """The encoder that `encoder.config()` describes, with fresh parameters."""
     arguments = dict(config)
     return NETS[names.pick(arguments.pop("net"), NETS, "net")](**arguments)
+
+
+# They read numbers of words.
+TEXT_NETS = {"context": ContextNet, "context-bag": ContextBag, "causal-transformer": CausalTransformer}
+Reader = ContextNet | ContextBag | CausalTransformer
+
+
+def build_reader(config: dict) -> Reader:
+    """The network on words that `encoder.config()` describes, with fresh parameters."""
+    arguments = dict(config)
+    return TEXT_NETS[names.pick(arguments.pop("net"), TEXT_NETS, "net")](**arguments)

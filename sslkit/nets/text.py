@@ -29,3 +29,7 @@ class ContextNet(nn.Module):
                 f"Make windows with k={self.k} and leave out their last word: windows[:, :-1]."
             )
         return F.tanh(self.hidden(self.embed(x).flatten(1)))  # (N, k, E) -> (N, k · E) -> (N, D)
+
+    def config(self) -> dict:
+        sizes = {"vocabulary": self.vocabulary, "k": self.k, "embedding": self.embedding, "width": self.dim}
+        return {"net": "context"} | sizes

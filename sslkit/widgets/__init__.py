@@ -4,6 +4,7 @@
     puzzle      put shuffled tiles in order, against the network
     turn        turn a picture to any angle, and see which way up the network takes it to be
     triplet_plane   move an anchor, a positive and a negative in the plane, and see the triplet loss pull at them
+    next_word       type a sentence, see which words a model expects next, pick one, and go on
     explore_views   set every augmentation with a slider, and see many views of a picture at once
     mask_patches    hide more or fewer patches of a picture, and see it reconstructed from the others
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
@@ -26,6 +27,7 @@ from sslkit.widgets.depth import Depth, copied_layers
 from sslkit.widgets.hole import CELLS, HOLES, Hole, fill_hole, fillings, mask_of, name_of, outline
 from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
 from sslkit.widgets.masking import Masking, mask_patches, reconstruction
+from sslkit.widgets.next_word import CHOICES, Writer, next_word
 from sslkit.widgets.panel import Drawing, Panel, Raster
 from sslkit.widgets.plane import NEGATIVES, PLACES, RATE, Plane, triplet_plane
 from sslkit.widgets.rotation import STEP, Turn, positions, turn, turned
@@ -61,6 +63,9 @@ __all__ = [
     "triplet_plane",
     "Decision",
     "same_or_not",
+    "CHOICES",
+    "Writer",
+    "next_word",
     "Depth",
     "copied_layers",
     "DRAWS",

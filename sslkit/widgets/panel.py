@@ -13,7 +13,20 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from ipywidgets import HTML, Box, Button, DOMWidget, FloatSlider, GridBox, HBox, IntSlider, Layout, ToggleButton, VBox
+from ipywidgets import (
+    HTML,
+    Box,
+    Button,
+    DOMWidget,
+    FloatSlider,
+    GridBox,
+    HBox,
+    IntSlider,
+    Layout,
+    Text,
+    ToggleButton,
+    VBox,
+)
 from PIL import Image
 from torch import Tensor
 
@@ -49,7 +62,7 @@ class Panel(VBox):
         self.refresh()
         return self
 
-    def react(self, control: Button | ToggleButton | IntSlider | FloatSlider, act: Callable[[], None]) -> None:
+    def react(self, control: Button | ToggleButton | IntSlider | FloatSlider | Text, act: Callable[[], None]) -> None:
         """When the reader presses or moves the control: act, then draw."""
 
         def callback(_) -> None:
