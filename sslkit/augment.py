@@ -6,6 +6,7 @@ many augmentations are switched on. `draw` makes the random numbers, `apply` use
 changed one at a time, or handed to a slower implementation.
 
 Shapes: images (N, C, H, W), uint8 or float in [0, 1]; views float (N, C, H, W) in [0, 1]. C is 1 or 3.
+Of a clip (N, T, C, H, W) every frame changes in the same way, so that what moves goes on moving as it did.
 """
 
 from __future__ import annotations
@@ -63,7 +64,12 @@ class Augment:
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One view of each image. The same generator state gives the same views."""
         _check(images)
-        return self.apply(images, self.draw(len(images), generator, images.device))
+        draws = self.draw(len(images), generator, images.device)
+        if images.ndim == 4:
+            return self.apply(images, draws)
+        shape = images.shape[:2]
+        every = {name: value.repeat_interleave(shape[1]) for name, value in draws.items()}
+        return self.apply(images.flatten(0, 1), every).unflatten(0, shape)
 
     def draw(self, n: int, generator: torch.Generator | None, device: torch.device | str) -> dict[str, Tensor]:
         """The random numbers of n samples: every tensor has n rows, and every row is its own sample's."""
@@ -242,10 +248,13 @@ STRONG = Augment(
     grey=0.2,
     invert=0.5,
 )
+COLOURS = STRONG.without("scale", "ratio", "rotate")  # where things are, how large, and which way they go: as it was
 
 
 def _check(images: Tensor) -> None:
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images have shape {tuple(images.shape)}; expected (N, C, H, W) with C = 1 or 3.")
+    if images.ndim not in (4, 5) or images.shape[-3] not in (1, 3):
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}; expected (N, C, H, W) with C = 1 or 3, or clips (N, T, C, H, W)."
+        )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images are {images.dtype}; expected uint8, or float in [0, 1].")

@@ -26,7 +26,7 @@ def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
 
 def pretrain(
     method: tyro.conf.Positional[str],
-    data: str = "photodigits",
+    data: str | None = None,
     epochs: int | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -36,6 +36,8 @@ def pretrain(
     lr: float | None = None,
     precision: str = "auto",
     size: int | None = None,
+    frames: int | None = None,
+    rate: float | None = None,
     device: str = "auto",
     compile: bool = False,
     resume: bool = False,
@@ -51,8 +53,10 @@ def pretrain(
     part of every batch; gradients are those of the whole batch.
 
     Args:
-        method: the pretext task or method, such as rotation or simclr; next-word for text
-        data: photodigits, a torchvision set by name, or folder:PATH; for text docwords or text:PATH
+        method: the pretext task or method, such as rotation or simclr; on clips future, past, order, arrow; on text
+            next-word
+        data: photodigits, a torchvision set by name, or folder:PATH; for a method on clips movingdigits or video:PATH;
+            on text docwords or text:PATH
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
         out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
@@ -62,7 +66,9 @@ def pretrain(
         batch_size: images a step
         lr: the highest learning rate
         precision: auto, fp32 or bf16
-        size: resize the images of a folder to this many pixels
+        size: resize the images of a folder, or the frames of a video, to this many pixels
+        frames: of video:PATH, frames a window
+        rate: of video:PATH, frames a second
         device: auto, cpu, cuda or mps
         compile: torch.compile the encoder; for long runs on a GPU
         resume: go on with the run that was interrupted; start it where there is none
@@ -70,8 +76,10 @@ def pretrain(
         as_json: end with one line of JSON
     """
     from sslkit import device as devices
-    from sslkit import names, nets, recipes
+    from sslkit import methods, names, nets, recipes
 
+    usual = {"movingdigits": methods.VIDEO, "docwords": recipes.ON_WORDS}
+    data = data or next((name for name, of in usual.items() if method in of), "photodigits")
     given = {"batch_size": batch_size, "lr": lr, "precision": precision, "seed": seed}
     given = {k: v for k, v in given.items() if v is not None}
     if epochs is not None:
@@ -85,12 +93,18 @@ def pretrain(
     recipe = recipes.get(method)
     if net is not None:
         names.pick(net, nets.NETS, "net")
+    clips = method in methods.VIDEO
     devices.join(device)
-    known = devices.in_turn(lambda: _splits(data, ("train",), size)["train"])
+    known = devices.in_turn(lambda: _splits(data, ("train",), size, frames, rate)["train"])
     images = known.images
+    if clips != (images.ndim == 5):
+        kinds = (("clips", "movingdigits or video:PATH"), ("images", "photodigits or folder:PATH"))
+        (own, offer), (other, _) = kinds if clips else kinds[::-1]
+        raise ValueError(f"{method} works on {own}, and {data} is made of {other}. Use --data {offer}.")
     config = replace(getattr(recipe, budget), **given)
     with devices.seeded(seed):
-        encoder = recipes.encoder_for(method, images.shape[2:], images.shape[1], net)
+        channels = images.shape[-3] * (recipes.FRAMES if clips else 1)
+        encoder = recipes.encoder_for(method, images.shape[-2:], channels, net)
         built = recipes.build(method, encoder, data)
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
     options = {"device": device, "compile": compile, "accumulate": accumulate}
@@ -105,6 +119,7 @@ def evaluate(
     file: tyro.conf.Positional[Path],
     data: str = "photodigits",
     per_class: tuple[int, ...] = (10,),
+    labels: str | None = None,
     seeds: int = 3,
     controls: bool = True,
     size: int | None = None,
@@ -117,6 +132,7 @@ def evaluate(
         file: a checkpoint written by pretrain
         data: the data set to evaluate on
         per_class: labels a class; several give the curve
+        labels: which labels, where a data set has several: of movingdigits the digit, or direction, or speed
         seeds: how many draws of the labels
         controls: also measure chance, raw pixels, a random encoder, and supervised training from scratch
         size: resize the images of a folder to this many pixels
@@ -126,9 +142,14 @@ def evaluate(
     from sslkit import checkpoint, nets
     from sslkit import device as devices
     from sslkit import evaluate as room
+    from sslkit.augment import COLOURS, STRONG
 
     encoder = checkpoint.load_encoder(file).to(devices.pick(device))
-    splits = _labelled(data, ("train", "val", "test"), size)
+    splits, augment = _labelled(data, ("train", "val", "test"), size), STRONG
+    if labels is not None:
+        splits = {name: split.labelled_by(labels) for name, split in splits.items()}
+    if splits["train"].images.ndim == 5:
+        splits, augment = _first_frames(splits, encoder, file), COLOURS
     known, test = splits["train"], splits["test"]
 
     def vote(extract) -> float:
@@ -141,7 +162,8 @@ def evaluate(
 
     start = time.perf_counter()
     report: dict = {"file": str(file), "data": data, "data_hash": test.hash, "draws": seeds}
-    report["probe"] = curve(room.label_efficiency(encoder, splits, per_class, seeds))
+    report |= {"labels": labels} if labels else {}
+    report["probe"] = curve(room.label_efficiency(encoder, splits, per_class, seeds, augment))
     report["knn"] = vote(lambda images: room.features(encoder, images))
     if controls:
         with devices.seeded(0):
@@ -150,8 +172,8 @@ def evaluate(
             "chance": 1 / len(known.classes),
             "pixels": vote(lambda images: room.pixels(images.to(devices.pick(device)))),
             "pixels_probe": curve(room.label_efficiency(room.pixels, splits, per_class, seeds, augment=None)),
-            "random": curve(room.label_efficiency(untrained, splits, per_class, seeds)),
-            "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, device=device)),
+            "random": curve(room.label_efficiency(untrained, splits, per_class, seeds, augment)),
+            "supervised": curve(room.supervised(encoder.config(), splits, per_class, seeds, augment, device=device)),
         }
     report["seconds"] = time.perf_counter() - start
     print(_table(report))
@@ -195,6 +217,8 @@ def transfer(
         raise ValueError("--freeze and --gradual exclude each other: frozen for good, or for the first half only.")
     encoder = checkpoint.load_encoder(file)
     splits = _labelled(data, ("train", "test"), size)
+    if splits["train"].images.ndim == 5:
+        raise ValueError(f"{data} is made of clips, and transfer works on images. What clips teach: see evaluate.")
     mode = "frozen" if freeze else "gradual" if gradual else "fine-tuned"
 
     def curve(copied: int | None, mode: str) -> dict:
@@ -399,27 +423,29 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
     return result
 
 
-def _splits(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
+def _splits(
+    data: str, wanted: tuple[str, ...], size: int | None, frames: int | None = None, rate: float | None = None
+) -> dict:
     from sslkit.data import load
 
-    splits = {split: load(data, split, size=size) for split in wanted}
-    if any(part.images.ndim != 4 for part in splits.values()):
-        raise ValueError(f"{data} is made of clips, and this command works on images. See sslkit.sequence, in Python.")
-    return splits
+    given: dict[str, Any] = {"frames": frames, "rate": rate}
+    given = {name: value for name, value in given.items() if value is not None}
+    return {split: load(data, split, size=size, **given) for split in wanted}
 
 
 def _learns_from_text(method: str, data: str) -> bool:
     """Whether this is a method on text. Raises ValueError if method and data are of different kinds."""
     from sslkit.data import TEXTS
-    from sslkit.recipes import ON_WORDS, RECIPES
+    from sslkit.recipes import ON_WORDS, RECIPES, VIDEO
 
     text = data in TEXTS or data.startswith("text:")
     if method in ON_WORDS and not text:
         raise ValueError(
             f"{method} learns from text, and {data} is not text. Use --data {' or '.join(TEXTS)} or --data text:PATH."
         )
-    if method in RECIPES and text:
-        raise ValueError(f"{method} learns from images, and {data} is text. From text learns: {', '.join(ON_WORDS)}.")
+    if text and method in RECIPES | VIDEO:
+        own = "images" if method in RECIPES else "clips"
+        raise ValueError(f"{method} learns from {own}, and {data} is text. From text learns: {', '.join(ON_WORDS)}.")
     return method in ON_WORDS
 
 
@@ -497,6 +523,18 @@ def _labelled(data: str, wanted: tuple[str, ...], size: int | None) -> dict:
             f"{data} has no classes to tell apart, so an encoder cannot be evaluated on it. Use labelled data."
         )
     return splits
+
+
+def _first_frames(splits: dict, encoder, file: Path) -> dict:
+    """Of every clip the frames that the encoder sees at once."""
+    train = splits["train"]
+    frames, rest = divmod(encoder.channels, train.images.shape[2])
+    if rest or frames < 2:
+        raise ValueError(
+            f"the encoder of {file} sees single images, and {train.name} is made of clips. Use one that was pretrained "
+            "on clips."
+        )
+    return {name: replace(split, images=split.images[:, :frames]) for name, split in splits.items()}
 
 
 def _table(report: dict) -> str:

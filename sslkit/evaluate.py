@@ -42,7 +42,9 @@ def features(encoder: nets.Encoder, images: Images, batch_size: int = 512) -> li
     encoder.eval()
     parts = []
     for chunk in images.split(batch_size):
-        x = to_float(chunk.to(device)).contiguous(memory_format=torch.channels_last)
+        x = to_float(chunk.to(device))
+        x = x.flatten(1, 2) if x.ndim == 5 else x  # a clip's frames are channels
+        x = x.contiguous(memory_format=torch.channels_last)
         parts.append([nets.pooled(f.float()) for f in encoder.features(x)])
     encoder.train(mode)
     return [torch.cat(block) for block in zip(*parts, strict=True)]

@@ -32,6 +32,11 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "random": (RANDOM, "o", "-"),
     "supervised": (SUPERVISED, "s", "-"),
     "supervised, weak": (SUPERVISED, "v", "--"),
+    "copy-last": (RANDOM, "o", "-"),
+    "linear": (RANDOM, "x", "--"),
+    "mean": (RANDOM, "v", ":"),
+    "random, vit": (RANDOM, "^", "-"),
+    "supervised, vit": (SUPERVISED, "^", "-"),
 }
 
 
@@ -392,6 +397,26 @@ def distance_histogram(axis: Axes, distance: Tensor, same: Tensor, threshold: fl
         axis.axvline(threshold, color="black", linestyle="--", linewidth=1.5)
     axis.set(xlabel="distance of the two embeddings", ylabel="pairs", xlim=(0, edges[-1]))
     axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    _plain(axis)
+
+
+def by_ahead(curves: Mapping[str, Sequence[object]], title: str = "") -> Figure:
+    """Squared errors of predictions 1, 2, … frames ahead, one curve a way of predicting."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axis = figure.subplots()
+    errors_on(axis, curves, 1)
+    axis.set(xlabel="how far ahead (frames)", ylabel="mean squared error", title=title)
+    return figure
+
+
+def errors_on(axis: Axes, curves: Mapping[str, Sequence[object]], first: int, at: int | None = None) -> None:
+    """Squared errors frame by frame, from frame `first` on; a line marks the frame `at`."""
+    _curves_on(axis, {name: dict(enumerate(values, first)) for name, values in curves.items()})
+    if at is not None:
+        axis.axvline(at, color="black", linestyle="--", linewidth=1.5)
+    axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(frameon=False, fontsize=9)
     _plain(axis)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sslkit import checkpoint, methods, names, nets, pretext, words
 from sslkit.augment import STRONG, Augment
+from sslkit.methods.video import MIRROR
 from sslkit.train import TrainConfig
 
 
@@ -50,23 +51,41 @@ RECIPES = {
     ),
     "triplet": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
-    "moco": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "byol": Recipe(TrainConfig(steps=2000, batch_size=64), TrainConfig(steps=4000, batch_size=64)),
-    "simsiam": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "barlow-twins": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "moco": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
+    "byol": Recipe(
+        TrainConfig(steps=1800, batch_size=64, lr=1e-3),
+        TrainConfig(steps=3600, batch_size=64, lr=1e-3),
+        settings={"whiten": True},
+    ),
+    "simsiam": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
+    "barlow-twins": Recipe(
+        TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
+    ),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "dino": Recipe(TrainConfig(steps=1600, batch_size=64), TrainConfig(steps=3200, batch_size=64)),
+    "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
-        TrainConfig(steps=1500, batch_size=128),
-        TrainConfig(steps=3500, batch_size=128),
-        settings={"target": pretext.contrast_normalised_edges, "normalise": False},
+        TrainConfig(steps=2000, batch_size=128, lr=2e-3),
+        TrainConfig(steps=9000, batch_size=128, lr=2e-3),
+        settings={"ratio": 0.5, "target": pretext.contrast_normalised_edges, "normalise": False},
         net="vit",
     ),
-    "jepa": Recipe(TrainConfig(steps=1000, batch_size=128), TrainConfig(steps=3500, batch_size=128), net="vit"),
+    "jepa": Recipe(
+        TrainConfig(steps=1000, batch_size=128, lr=2e-3), TrainConfig(steps=6000, batch_size=128, lr=2e-3), net="vit"
+    ),
 }
 
+# On clips.
+VIDEO = {
+    "future": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "past": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "order": Recipe(TrainConfig(steps=600, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "arrow": Recipe(TrainConfig(steps=800, batch_size=64), TrainConfig(steps=2400, batch_size=64), MIRROR),
+    "future-embedding": Recipe(TrainConfig(steps=900, batch_size=64), TrainConfig(steps=2400, batch_size=64)),
+}
+FRAMES = 4  # that an encoder of clips sees at once
+
 # Sets of digits: a mirror image is another sign or none, and a negative is the same digit.
-_DIGITS = ("photodigits", "mnist", "svhn")
+_DIGITS = ("photodigits", "movingdigits", "mnist", "svhn")
 
 
 @dataclass(frozen=True)
@@ -102,8 +121,8 @@ ON_WORDS = ("next-word",)  # the methods that learn from text; `TEXTS` holds wha
 
 
 def get(method: str) -> Recipe:
-    hint = f"From text learns: {', '.join(ON_WORDS)}."
-    return RECIPES[names.pick(method, RECIPES, "method", hint)]
+    known, hint = RECIPES | VIDEO, f"From text learns: {', '.join(ON_WORDS)}."
+    return known[names.pick(method, known, "method", hint)]
 
 
 def for_text(net: str = "context") -> TextRecipe:
@@ -127,7 +146,7 @@ def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, 
     """A fresh encoder of the kind that the method's recipe names, or of kind `net`, for images of this size.
 
     ResNet-18 has a stem for small images, and another for those above 64 px; a vision transformer cuts an image into
-    about 8×8 patches: squares of 4 px at 28 and 32 px.
+    patches of 8 px, or as near to that as divides its sides.
     """
     net = names.pick(net or get(method).net, nets.NETS, "net")
     fitting: dict = {}

@@ -3,7 +3,7 @@
 Clips are (N, T, C, H, W), uint8 or float in [0, 1]; frames are taken and put in order, never changed. Where a part of a
 clip is used, every clip of a batch draws for itself where it begins.
 
-    future      the next frame, or a later one, from the frames before
+    future      the next frame, or a later one, from the frames before; futures: all of them up to a later one
     past        an earlier frame from those after it: the same, with time reversed
     order       are these frames in their right order, or shuffled?
     arrow       does this clip run forwards or backwards?
@@ -40,6 +40,18 @@ def future(
     return window[:, :past], window[:, -1]
 
 
+def futures(
+    clips: Tensor, past: int = 4, ahead: int = 4, generator: torch.Generator | None = None, start: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """All that will be seen up to `ahead`: as `future`, with the frames in between among the targets.
+
+    Shapes: clips (N, T, C, H, W) -> input (N, past, C, H, W), targets (N, ahead, C, H, W). For the frames before the
+    seen ones, nearest first, hand in backwards(clips).
+    """
+    window = _window(clips, past, ahead, generator, start)
+    return window[:, :past], window[:, past:]
+
+
 def past(
     clips: Tensor, future: int = 4, back: int = 1, generator: torch.Generator | None = None, start: int | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -59,6 +71,17 @@ def backwards(clips: Tensor) -> Tensor:
     """The clips with time reversed: frame t becomes frame T − 1 − t. Twice is no change. (N, T, …) -> (N, T, …)."""
     _check(clips)
     return clips.flip(1)
+
+
+def windows(clips: Tensor, frames: int = 4, step: int = 2) -> Tensor:
+    """Pieces of `frames` frames, the next one beginning `step` later: what an encoder of so many frames sees of a clip.
+
+    Shapes: (N, T, C, H, W) -> (N, W, frames, C, H, W) with W = (T − frames) // step + 1.
+    """
+    _check(clips)
+    if frames < 1 or step < 1 or frames > clips.shape[1]:
+        raise ValueError(f"frames={frames}, step={step}: no window fits into clips of {clips.shape[1]} frames.")
+    return clips.unfold(1, frames, step).movedim(-1, 2)
 
 
 # -------------------------------------------------------------------------------------------------- order and its arrow

@@ -377,7 +377,7 @@ def _call(callbacks: Iterable[Callback], method: nn.Module, record: dict) -> boo
 def make_optimizer(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW (Loshchilov, Hutter 2019) over what requires a gradient; weight decay on matrices and filters only.
 
-    A method that has `rates()`, {parameter: share of the learning rate}, has those parameters learn more slowly.
+    A method that has `rates()`, {parameter: multiple of the learning rate}, has those parameters learn at their own.
     """
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:

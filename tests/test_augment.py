@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslkit import augment as room
-from sslkit.augment import STRONG, WEAK, Augment
+from sslkit.augment import COLOURS, STRONG, WEAK, Augment
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -555,3 +555,25 @@ def test_without_switches_parts_off_and_leaves_the_rest():
 
 def test_the_courses_settings_do_not_mirror_digits():
     assert STRONG.flip == WEAK.flip == 0
+
+
+# ---- clips ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_frames_of_a_clip_change_alike_and_every_clip_in_its_own_way():
+    frames = torch.rand(3, 1, 3, 12, 12, generator=torch.Generator().manual_seed(0)).expand(-1, 5, -1, -1, -1)
+    views = EVERYTHING(frames, torch.Generator().manual_seed(1))
+    assert views.shape == frames.shape
+    assert all(torch.allclose(views[:, 0], views[:, t], atol=1e-6) for t in range(5))
+    alone = EVERYTHING(frames[:, 0], torch.Generator().manual_seed(1))
+    torch.testing.assert_close(views[:, 0], alone)  # the draws are those of images
+    same = frames[:1].expand(3, -1, -1, -1, -1)
+    assert not torch.allclose(*EVERYTHING(same, torch.Generator().manual_seed(1))[:2], atol=0.05)
+
+
+def test_colours_leave_everything_in_its_place():
+    x = torch.zeros(8, 4, 3, 9, 9)
+    x[:, torch.arange(4), :, 2, torch.arange(4) + 2] = 0.7  # a dot that moves to the right
+    views = COLOURS(x, torch.Generator().manual_seed(0))
+    step = (views - views[..., :1, :1]).abs().sum(dim=2) > 1e-3  # what differs from the corner
+    assert step.any() and not (step & (x[:, :, 0] == 0)).any()

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import test_checks_joint
 import test_checks_masked
 import torch
 import torch.nn.functional as F
@@ -606,8 +605,8 @@ for path in sorted(Path(__file__).parent.glob("answers_*.py")):
     WRONG += answers.WRONG
 
 
-RIGHT += test_checks_joint.RIGHT + test_checks_masked.RIGHT
-WRONG += test_checks_joint.WRONG + test_checks_masked.WRONG
+RIGHT += test_checks_masked.RIGHT
+WRONG += test_checks_masked.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)

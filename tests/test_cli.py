@@ -218,7 +218,16 @@ def test_an_interrupt_elsewhere_ends_quietly(capsys, monkeypatch):
         (["rotation", "--data", "photodigit"], "unknown data set 'photodigit'. Did you mean 'photodigits'"),
         (["rotation", "--net", "resnet"], "unknown net 'resnet'. Did you mean 'resnet18'"),
         (["rotation", "--budget", "lessons"], "unknown budget 'lessons'. Did you mean 'lesson'"),
-        (["rotation", "--data", "movingdigits"], "movingdigits is made of clips, and this command works on images"),
+        (
+            ["rotation", "--data", "movingdigits"],
+            "rotation works on images, and movingdigits is made of clips. Use --data",
+        ),
+        (
+            ["future", "--data", "photodigits"],
+            "future works on clips, and photodigits is made of images. Use --data mov",
+        ),
+        (["futur"], "unknown method 'futur'. Did you mean 'future'"),
+        (["future", "--data", "movingdigits", "--rate", "3"], "rate=3.0 was given with 'movingdigits'"),
         (["rotation", "--size", "20"], "size=20 was given with 'photodigits'"),
     ],
 )

@@ -254,3 +254,51 @@ def test_a_collapsed_run_has_no_distances(sixth, val):
     with torch.no_grad():
         method.projector[-1].weight.zero_()
     assert sixth.distances(method, val.images[:64]) == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def eleventh() -> ModuleType:
+    return imported(NOTEBOOKS / "experiments" / "11.py")
+
+
+def test_every_variant_of_lesson_11_is_built_and_differs_from_the_recipe(eleventh, val):
+    losses_ = {}
+    for name in ("mae", "jepa", *eleventh.VARIANTS):
+        method = eleventh.build(name, seed=0)
+        losses_[name] = method(val.images[:32], device.generator(1))["loss"].item()
+        assert (eleventh.config(name).steps == eleventh.SHORT) == (name in eleventh.VARIANTS)
+    same = {("mae", "mae-short"), ("mae", "tenth"), ("mae-short", "tenth")}  # in steps, or in images, alone
+    same |= {("jepa", "jepa-short"), ("jepa", "no-stop"), ("jepa-short", "no-stop")}  # in what follows from the loss
+    names = list(losses_)
+    assert same >= {(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if losses_[a] == losses_[b]}
+
+
+def test_lesson_11_breaks_what_its_experiment_breaks(eleventh, val):
+    scope: dict = {"methods": methods, "losses": losses, "nets": nets, "F": torch.nn.functional}
+    exec(cell_with("11_masked_images.py", "class NoStop"), scope)
+    outs = []
+    for kind in (scope["NoStop"], eleventh.NoStop):
+        with device.seeded(0):
+            method = kind(nets.ViT(width=24, depth=1), augment.STRONG)
+        out = method(val.images[:32], device.generator(1))
+        out["loss"].backward()
+        outs.append((out["loss"], out["spread"], method.encoder.blocks[0].weight.grad))
+        assert all(p.grad is None for p in method.target.parameters())
+    assert all(map(torch.equal, *outs))
+
+
+def test_mask_tokens_inside_the_encoder_hide_as_well(eleventh, val):
+    with device.seeded(0):
+        inside = eleventh.MaskTokensInside(nets.ViT(patch=4, width=24, depth=1), augment.Augment())
+    x, visible, hidden = inside.views(val.images[:8], device.generator(0))
+    patches = nets.patchify(x, 4)
+    other = nets.unpatchify(patches.scatter(1, hidden[:, :, None].expand(-1, -1, 48), 0.9), 4, (8, 8))
+    assert torch.equal(inside.predict(other, visible, hidden), inside.predict(x, visible, hidden))
+    assert inside.mask_token.grad is None
+    inside.loss(x, visible, hidden)["loss"].backward()
+    assert inside.mask_token.grad.abs().sum() > 0
+
+
+def test_what_was_measured_holds_every_row_of_lesson_11(eleventh):
+    results = json.loads(eleventh.FILE.read_text())
+    assert {"random", "mae", "jepa", "supervised", *eleventh.VARIANTS} <= results.keys()

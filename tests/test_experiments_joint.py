@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from test_experiments import NOTEBOOKS, cell_with, imported
+from test_experiments import NOTEBOOKS, cell_with, imported, resumable
 from torch import nn
 
 from sslkit import augment, device, losses, methods, nets, train
@@ -64,6 +64,7 @@ def test_every_row_differs_from_its_method_in_what_its_name_says(tenth):
         differs = [
             key for key in ("augment", "temperature", "weights") if getattr(built, key, 0) != getattr(plain, key, 0)
         ]
+        differs += ["whiten"] * (type(getattr(built, "whiten", 0)) is not type(getattr(plain, "whiten", 0)))
         differs += ["loss"] * (type(built) is not type(plain)) + ["batch"] * bool(changes)
         assert len(differs) == (name not in tenth.NAMES), name
         assert all(map(torch.equal, built.encoder.parameters(), plain.encoder.parameters()))
@@ -91,3 +92,6 @@ def test_what_was_measured_holds_every_row(tenth):
     assert {"random", *tenth.ROWS} <= results.keys()
     assert all("course" in results[name] for name in tenth.COLLAPSE)
     assert {len(row["right"]) for row in results.values() if "right" in row} == {2000}
+    for name in tenth.ROWS:
+        now = resumable.rounded(json.loads(json.dumps(tenth.settings(name))))
+        assert results[name]["settings"] == now, f"{name} was measured with other settings: measure it again"

@@ -34,7 +34,7 @@ NO_CHANCE = ("siamese", "moco", "vicreg", "barlow-twins", "dino")
 def make(name: str, augment: Augment = MILD, seed: int = 0):
     with devices.seeded(seed):
         masked = name in ("mae", "jepa")
-        encoder = nets.ViT(3, width=24, depth=2) if masked else nets.ConvNet(3, widths=(8, 16, 32))
+        encoder = nets.ViT(3, patch=4, width=24, depth=2) if masked else nets.ConvNet(3, widths=(8, 16, 32))
         if name == "supervised":
             return methods.Supervised(encoder, K, augment)
         return methods.build(name, encoder, augment=augment, **SMALL.get(name, {}))
@@ -82,7 +82,7 @@ SHAPES = {
     **dict.fromkeys(("simclr", "moco", "byol", "simsiam", "barlow-twins", "vicreg"), [IMAGE, IMAGE]),
     "dino": [IMAGE, IMAGE, (N, 3, 8, 8), (N, 3, 8, 8)],
     "mae": [IMAGE, (N, 4), (N, 12)],
-    "jepa": [IMAGE, (N, 8), (N, 8)],
+    "jepa": [IMAGE, IMAGE, (N, 8), (N, 8)],
     "supervised": [IMAGE, LABEL],
 }
 

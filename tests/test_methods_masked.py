@@ -12,14 +12,17 @@ from sslkit import device as devices
 from sslkit import losses, methods, nets, pretext, train
 from sslkit.augment import STRONG, Augment, to_float
 from sslkit.data import load
+from sslkit.methods.masked import COLOURS
 
 GRID = (8, 8)
 both = pytest.mark.parametrize("name", ["mae", "jepa"])
 
 
 def make(name: str, augment: Augment | None = None, seed: int = 0, **settings):
+    if name == "jepa":
+        settings = {"recolour": Augment(), "count": 4, "side": 3, "visible": 16} | settings
     with devices.seeded(seed):
-        encoder = nets.ViT(width=24, depth=2)
+        encoder = nets.ViT(patch=4, width=24, depth=2)
         return methods.build(name, encoder, augment=augment or Augment(), width=12, **settings)
 
 
@@ -154,22 +157,22 @@ def _others(index: torch.Tensor) -> torch.Tensor:
 @both
 def test_the_encoder_gets_the_visible_patches_and_nothing_else(name, images):
     method = make(name, **({"count": 1, "side": 4, "visible": 48} if name == "jepa" else {}))
-    x, visible, hidden = method.views(images, devices.generator(0))
+    x, *other, visible, hidden = method.views(images, devices.generator(0))
     clean = method.encoder.tokens(x, visible)
-    other = changed(x, hidden, lambda p: 1 - p)
-    assert not torch.equal(other, x)
-    assert torch.equal(method.encoder.tokens(other, visible), clean)
+    new = changed(x, hidden, lambda p: 1 - p)
+    assert not torch.equal(new, x)
+    assert torch.equal(method.encoder.tokens(new, visible), clean)
     assert not torch.equal(method.encoder.tokens(changed(x, visible, lambda p: 1 - p), visible), clean)
     shown = []
     method.encoder.blocks[1].register_forward_pre_hook(lambda _, arguments: shown.append(arguments[0].shape))
-    method.loss(x, visible, hidden)
+    method.loss(x, *other, visible, hidden)
     assert shown == [(32, visible.shape[1], 24)]  # once, and only what is visible
 
 
 @both
 def test_what_is_predicted_has_no_gradient_in_hidden_pixels(name, images):
     method = make(name, **({"count": 1, "side": 4, "visible": 48} if name == "jepa" else {}))
-    x, visible, hidden = method.views(images, devices.generator(0))
+    x, *_, visible, hidden = method.views(images, devices.generator(0))
     x = x.clone().requires_grad_()
     method.predict(x, visible, hidden).square().sum().backward()
     gradient = nets.patchify(x.grad, 4)
@@ -179,19 +182,19 @@ def test_what_is_predicted_has_no_gradient_in_hidden_pixels(name, images):
 @both
 def test_the_loss_counts_hidden_patches_alone(name, images):
     method = make(name)
-    x, visible, hidden = method.views(images, devices.generator(0))
+    x, *other, visible, hidden = method.views(images, devices.generator(0))
     answer = method.answer(x)
     method.predict = lambda x, visible, hidden: nets.take(answer, hidden)
-    assert method.loss(x, visible, hidden)["loss"].item() == 0
+    assert method.loss(x, *other, visible, hidden)["loss"].item() == 0
     method.answer = lambda x: answer.scatter_add(1, visible[:, :, None].expand(-1, -1, answer.shape[2]), 1 + 0 * answer)
-    assert method.loss(x, visible, hidden)["loss"].item() == 0  # whatever is visible
+    assert method.loss(x, *other, visible, hidden)["loss"].item() == 0  # whatever is visible
 
 
 @both
 def test_the_views_are_what_it_was_asked_for(name, images):
     settings = {"mae": {"ratio": 0.5}, "jepa": {"count": 2, "side": 2, "visible": 20}}[name]
     method = make(name, **settings)
-    x, visible, hidden = method.views(images, devices.generator(0))
+    x, *_, visible, hidden = method.views(images, devices.generator(0))
     assert torch.equal(x, to_float(images))
     assert (visible.shape[1], hidden.shape[1]) == {"mae": (32, 32), "jepa": (20, 8)}[name]
     assert not torch.equal(make(name, STRONG).views(images, devices.generator(0))[0], x)
@@ -209,7 +212,7 @@ def test_images_of_other_sizes_and_channels(name):
     for channels, size in ((1, (28, 28)), (3, (32, 24))):
         with devices.seeded(0):
             method = methods.build(
-                name, nets.ViT(channels, width=24, depth=1), **({"count": 1} if name == "jepa" else {})
+                name, nets.ViT(channels, patch=4, width=24, depth=1), **({"count": 1} if name == "jepa" else {})
             )
         x = torch.randint(256, (4, channels, *size), dtype=torch.uint8)
         method(x, devices.generator(0))["loss"].backward()
@@ -236,12 +239,14 @@ def test_one_seeded_epoch_has_its_known_loss(name, expected):
 
 @both
 def test_it_learns_what_can_be_learned(name):
-    """Images of one grey each: the visible patches say which, and a blind guess costs 1."""
-    grey = torch.linspace(0, 255, 256).byte()[:, None, None, None].expand(256, 3, 32, 32).contiguous()
-    settings = {"mae": {"target": lambda x: 12**0.5 * (x - 0.5), "normalise": False}, "jepa": {"momentum": 0.9}}
+    """Stripes that lie or stand: the visible patches say which. A blind guess costs 1, and the mean of both 0.5."""
+    place = (torch.arange(32) // 2 % 2).byte() * 255
+    lying = place[:, None].expand(32, 32)
+    x = torch.stack([lying, lying.T])[torch.arange(256) % 2][:, None].expand(256, 3, 32, 32).contiguous()
+    settings = {"mae": {"target": lambda x: 2 * (x - 0.5), "normalise": False}, "jepa": {"momentum": 0.9}}
     method = make(name, **settings[name])
     config = train.TrainConfig(steps=100, batch_size=32, precision="fp32", progress=False)
-    assert train.fit(method, grey, config, device="cpu").history[-1]["loss"] < 0.25
+    assert train.fit(method, x, config, device="cpu").history[-1]["loss"] < 0.25
 
 
 # ---- MAE ---------------------------------------------------------------------------------------------------------
@@ -279,19 +284,31 @@ def test_mae_takes_its_target(images, target, numbers, normalise):
 
 
 def test_jepa_by_the_slow_way(images):
-    method = make("jepa")
+    method = make("jepa", recolour=COLOURS)
     for p in method.target.parameters():
         p.data.mul_(1.1)  # another network than the encoder
-    x, visible, hidden = method.views(images[:3], devices.generator(0))
+    x, other, visible, hidden = method.views(images[:3], devices.generator(0))
     total, count = 0.0, 0
     for n in range(3):
-        z = method.target.tokens(x[n : n + 1])[0]
+        z = method.target.tokens(other[n : n + 1])[0]
         tokens = method.encoder.tokens(x[n : n + 1], visible[n : n + 1])
         said = method.predictor(tokens, visible[n : n + 1], hidden[n : n + 1], GRID)[0]
         for m, p in enumerate(hidden[n].tolist()):
             target = (z[p] - z[p].mean()) / (z[p].var(correction=0) + 1e-5).sqrt()
             total, count = total + ((said[m] - target) ** 2).sum().item(), count + 24
-    assert method.loss(x, visible, hidden)["loss"].item() == pytest.approx(total / count, rel=1e-4)
+    assert method.loss(x, other, visible, hidden)["loss"].item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_the_target_sees_the_same_crop_in_other_colours(images):
+    method = make("jepa", STRONG, recolour=COLOURS)
+    x, other, *_ = method.views(images, devices.generator(0))
+    assert torch.equal(x, STRONG(images, devices.generator(0))) and not torch.equal(other, x)
+    grey = images.float().mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) / 255
+    plain = make("jepa", Augment(), recolour=COLOURS)
+    with torch.no_grad():
+        a, b, *_ = plain.views((255 * grey).byte(), devices.generator(0))
+    for u, v in zip(a, b):  # brightness, contrast and sign changed, nothing moved
+        assert abs(torch.corrcoef(torch.stack([u[0].flatten(), v[0].flatten()]))[0, 1]) > 0.7
 
 
 def test_the_target_gets_no_gradient_and_is_not_trained(images):
@@ -299,6 +316,7 @@ def test_the_target_gets_no_gradient_and_is_not_trained(images):
     method(images, devices.generator(0))["loss"].backward()
     assert all(p.grad is None and not p.requires_grad for p in method.target.parameters())
     assert all(p.grad is not None for p in method.encoder.parameters())
+    assert not method.answer((images / 255).requires_grad_()).requires_grad
     before = copy.deepcopy(method.target.state_dict())
     optimizer = train.make_optimizer(method, train.TrainConfig())
     optimizer.step()
@@ -333,9 +351,9 @@ def test_spread_says_when_the_targets_have_collapsed(images):
     method = make("jepa")
     views = method.views(images, devices.generator(0))
     spread = method.loss(*views)["spread"]
-    expected = method.answer(views[0]).var(dim=0, correction=0).mean()
+    expected = method.answer(views[1]).var(dim=0, correction=0).mean()
     assert spread.item() == pytest.approx(expected.item()) and 0.05 < spread < 1
-    method.target.blocks[0].weight.data.zero_()  # says the same of every image, and another thing of every place
+    method.target.blocks[0][1].weight.data.zero_()  # says the same of every image, and another thing of every place
     out = method.loss(*views)
     assert out["spread"] < 1e-6 and method.answer(views[0]).var(dim=1).mean() > 0.01
 

@@ -18,7 +18,7 @@ from sslkit.nets.vit import Block
 
 def vit(seed: int = 0, **changes) -> nets.ViT:
     with devices.seeded(seed):
-        return nets.ViT(**{"width": 24, "depth": 2, "heads": 3} | changes)
+        return nets.ViT(**{"patch": 4, "width": 24, "depth": 2, "heads": 3} | changes)
 
 
 def images(n: int = 2, channels: int = 3, size: tuple[int, int] = (32, 32), seed: int = 0) -> torch.Tensor:
@@ -184,10 +184,23 @@ def test_the_embedding_is_the_mean_over_the_last_block_s_tokens():
     torch.testing.assert_close(encoder.tokens(x).mean(dim=2), torch.zeros(2, 64), atol=1e-5, rtol=0)  # layer norm
 
 
-def test_normalisation_is_inside_and_a_patch_is_one_linear_layer():
+def test_normalisation_is_inside_and_every_patch_passes_the_same_layers():
     encoder, x = vit(), images()
     token = encoder.blocks[0](((x - 0.5) / 0.25)[:, :, 4:8, 12:16].flatten(1)) + nets.positions((8, 8), 24)[8 + 3]
+    assert encoder.blocks[0][0].eps == 0.01
     torch.testing.assert_close(encoder.features(x)[0][:, :, 1, 3], token)
+
+
+def test_a_patch_is_known_by_what_is_in_it_whatever_its_brightness_and_contrast():
+    encoder, x = vit(), images()
+    torch.testing.assert_close(encoder(0.3 + 0.5 * x), encoder(x), atol=5e-2, rtol=0)
+    assert (encoder(1 - x) - encoder(x)).abs().max() > 0.1
+
+
+def test_a_fresh_block_hardly_changes_its_input():
+    encoder, x = nets.ViT(), images()
+    first, *others = encoder.features(x)[:-1]
+    assert all(((f - first).norm() / first.norm()) < 0.25 for f in others)
 
 
 def test_the_place_of_a_patch_counts():
@@ -283,7 +296,7 @@ def test_few_patches_cost_as_much_less():
 
     def flops(visible) -> int:
         with FlopCounterMode(display=False) as counter:
-            nets.ViT().tokens(images(1), visible)
+            nets.ViT(patch=4).tokens(images(1), visible)
         return counter.get_total_flops()
 
     assert flops(torch.arange(16)[None]) <= 0.25 * flops(None)

@@ -106,8 +106,8 @@ def test_a_recipe_names_its_kind_of_encoder_and_it_suits_the_images():
     small, large = (recipes.encoder_for("simclr", (side, side), net="resnet18") for side in (64, 65))
     assert (small.small_images, large.small_images) == (True, False)
     patches = {side: recipes.encoder_for("mae", (side, side)).patch for side in (28, 32, 64, 96, 224)}
-    assert patches == {28: 4, 32: 4, 64: 8, 96: 12, 224: 28}
-    assert recipes.encoder_for("mae", (48, 96)).patch == 6
+    assert patches == {28: 7, 32: 8, 64: 8, 96: 8, 224: 8}
+    assert recipes.encoder_for("mae", (20, 30)).patch == 10
     assert recipes.encoder_for("mae", channels=1).channels == 1
     with pytest.raises(ValueError, match="unknown net 'vet'. Did you mean 'vit'"):
         recipes.encoder_for("mae", net="vet")

@@ -43,7 +43,9 @@ def images(n: int = N, channels: int = 3, side: int = SIDE) -> torch.Tensor:
 def make(name: str, channels: int = 3, **settings):
     with devices.seeded(0):
         masked = name == "mask_patches"
-        encoder = nets.ViT(channels, width=12, depth=1) if masked else nets.ConvNet(channels, widths=(8, 16, 32))
+        encoder = (
+            nets.ViT(channels, patch=4, width=12, depth=1) if masked else nets.ConvNet(channels, widths=(8, 16, 32))
+        )
         method = KINDS[name](encoder, **settings)
         method.train()(images(8, channels), devices.generator(0))  # batch norm has seen something
     return method

@@ -21,9 +21,12 @@ CELLS = {
     "puzzle": "widgets.puzzle(methods.Jigsaw(encoder, permutations=12), images)",
     "triplet_plane": "widgets.triplet_plane()",
     "turn": "turned = widgets.turn(methods.Rotation(encoder), images)\nturned",
+    "scrub": "watching = nets.ConvNet(12, widths=(8, 16, 32))\n"
+    "clips = torch.rand(3, 10, 3, 24, 24, generator=device.generator(0))\n"
+    "widgets.scrub(methods.Future(watching), methods.Future(watching, backwards=True), clips)",
     "same_or_not": "widgets.same_or_not(methods.Siamese(encoder), torch.rand(40, 3, 24, 24))",
     "explore_views": "widgets.explore_views(images)",
-    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(width=12, depth=1)\n"
+    "mask_patches": "with device.seeded(0):\n    net = nets.ViT(patch=4, width=12, depth=1)\n"
     "widgets.mask_patches(methods.MAE(net), images)",
     "failure": "good = turned.draw\n"
     "def fail():\n    turned.draw = good\n    raise RuntimeError('the picture is gone')\n"
@@ -238,3 +241,25 @@ def test_an_error_is_seen_and_the_next_act_clears_it(browser, quick_lab, noteboo
         page.keyboard.press("ArrowRight")
         says(page, "Turned by 20°")
         assert page.locator("p[role=alert]").count() == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["scrub"]], indirect=True)
+def test_a_clip_is_scrubbed_with_the_keyboard_forwards_and_backwards(browser, quick_lab, notebook):
+    with opened(browser, quick_lab, notebook, "scrub") as page:
+        says(page, "Clip 1 of 3, forwards, frame 5 of 10: predicted 1 ahead. Squared error ")
+        before = picture(page)
+        page.locator(".widget-slider .noUi-handle").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        says(page, "frame 8 of 10: predicted 4 ahead.")
+        assert picture(page) != before
+        for _ in range(6):
+            page.keyboard.press("ArrowLeft")
+        says(page, "frame 2 of 10: seen. The network looks at the first 4 frames")
+        page.get_by_role("button", name="backwards", exact=True).press("Enter")
+        says(page, "Clip 1 of 3, backwards, frame 2 of 10: seen.")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        says(page, "Clip 2 of 3, backwards")

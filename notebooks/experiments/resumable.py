@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sslkit import device, evaluate, nets
+from sslkit.augment import STRONG, Augment
 from sslkit.data import Split, load
 
 SEEDS, DRAWS, LABELS = (0, 1, 2), 10, 10
@@ -79,11 +80,16 @@ def rounded(value):
     return round(value, 4) if isinstance(value, float) else value
 
 
-def accuracy(encoders, splits: Splits) -> dict:
+def accuracy(encoders, splits: Splits, augment: Augment | None = STRONG, copies: int = evaluate.COPIES) -> dict:
     """Ten labels a class: a probe on each encoder, which need not be a network, over ten draws of labels."""
-    scores = [evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS)[LABELS] for encoder in encoders]
-    right = "".join(DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
-    return figures(scores) | {"blocks": [score.block for score in scores], "right": right}
+    scores = [
+        evaluate.label_efficiency(encoder, splits, [LABELS], DRAWS, augment, copies)[LABELS] for encoder in encoders
+    ]
+    return figures(scores) | {"blocks": [score.block for score in scores], "right": right(scores)}
+
+
+def right(scores: list[evaluate.Score]) -> str:
+    return "".join(DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
 
 
 def figures(scores: list[evaluate.Score]) -> dict:
@@ -91,11 +97,11 @@ def figures(scores: list[evaluate.Score]) -> dict:
     return {key: row[key] for key in ("mean", "std", "low", "high", "runs")}
 
 
-def random_encoders() -> list[nets.Encoder]:
+def random_encoders(channels: int = 3) -> list[nets.Encoder]:
     encoders = []
     for seed in SEEDS:
         with device.seeded(seed):
-            encoders.append(nets.ConvNet().to(device.pick()))
+            encoders.append(nets.ConvNet(channels).to(device.pick()))
     return encoders
 
 

@@ -18,6 +18,7 @@ from sslkit.data import load
 SEEDS, DRAWS, DATA = (0, 1, 2), 10, "photodigits"
 RUNS = Path(__file__).parents[2] / "runs" / "scoreboard"
 CONTROLS = {"strong": "supervised", "weak": "supervised, weak", "random": "random", "pixels": "pixels"}
+VIT = {"random": "random, vit", "supervised": "supervised, vit"}  # mae and jepa have another encoder than the others
 
 
 def pretrained(method: str, budget: str, seed: int, images) -> dict:
@@ -53,13 +54,17 @@ def measure(method: str, budget: str, splits: dict) -> list[dict]:
 
 
 def controls(splits: dict) -> list[dict]:
-    """The controls of lesson 01's sweep as rows; chance needs no measurement."""
+    """The controls of the sweeps of lessons 01 and 11 as rows; chance needs no measurement."""
     sweep = json.loads((scoreboard.FILE.parent / "experiments" / "01.json").read_text())
     rows = []
     for key, method in CONTROLS.items():
         for count, score in sweep[key].items():
             figures = {name: score[name] for name in ("mean", "std", "low", "high")}
             rows.append(_control(method, int(count), figures, score, splits, score["runs"] // DRAWS))
+    masked = json.loads((scoreboard.FILE.parent / "experiments" / "11.json").read_text())
+    for key, method in VIT.items():
+        figures = {name: masked[key][name] for name in ("mean", "std", "low", "high")}
+        rows.append(_control(method, 10, figures, masked[key], splits, masked[key]["runs"] // DRAWS))
     chance = {"mean": 0.1, "std": 0.0, "low": 0.1, "high": 0.1}
     return rows + [_control("chance", count, chance, {}, splits, 0) for count in evaluate.LABELS]
 

@@ -15,6 +15,7 @@ from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
 from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
 from sslkit.checks.siamese import check_balanced, check_contrastive, check_threshold
 from sslkit.checks.text import check_bigram, check_perplexity, check_windows
+from sslkit.checks.time import check_all_pairs, check_best_guess, check_wrong_orders
 from sslkit.checks.transfer import check_freeze, check_stopped, check_worth
 from sslkit.checks.triplet import check_hardness, check_semi_hard, check_triplet
 
@@ -43,6 +44,9 @@ __all__ = [
     "check_balanced",
     "check_contrastive",
     "check_threshold",
+    "check_all_pairs",
+    "check_best_guess",
+    "check_wrong_orders",
     "check_freeze",
     "check_stopped",
     "check_worth",

@@ -9,6 +9,10 @@ from all processes (device.gather), and its batch cannot be worked through in pi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from sslkit import names, nets
 from sslkit.methods.contrastive import MoCo, SimCLR
 from sslkit.methods.distillation import DINO
@@ -19,6 +23,7 @@ from sslkit.methods.statistics import BarlowTwins, VICReg
 from sslkit.methods.supervised import Supervised
 from sslkit.methods.tasks import Inpainting, Jigsaw, RelativePosition, Rotation
 from sslkit.methods.text import NextWord, NextWords
+from sslkit.methods.video import Arrow, Future, FutureEmbedding, Order
 
 __all__ = [
     "BYOL",
@@ -26,6 +31,10 @@ __all__ = [
     "JEPA",
     "MAE",
     "METHODS",
+    "VIDEO",
+    "Arrow",
+    "Future",
+    "FutureEmbedding",
     "BarlowTwins",
     "Inpainting",
     "Jigsaw",
@@ -34,6 +43,7 @@ __all__ = [
     "NextWord",
     "NextWords",
     "OnWords",
+    "Order",
     "RelativePosition",
     "Rotation",
     "Siamese",
@@ -64,13 +74,23 @@ METHODS = {
     "jepa": JEPA,
 }
 
+VIDEO: dict[str, Callable[..., Method]] = {  # on clips
+    "future": Future,
+    "past": partial(Future, backwards=True),
+    "order": Order,
+    "arrow": Arrow,
+    "future-embedding": FutureEmbedding,
+}
+
 Joint = SimCLR | MoCo | BYOL | SimSiam | BarlowTwins | VICReg | DINO
-Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Supervised
+Clips = Future | Order | Arrow | FutureEmbedding
+Method = Inpainting | Jigsaw | Rotation | RelativePosition | Siamese | Triplet | Joint | MAE | JEPA | Clips | Supervised
 
 
 def build(name: str, encoder: nets.Encoder, **settings) -> Method:
     """The method called `name` around an encoder."""
-    return METHODS[names.pick(name, METHODS, "method")](encoder, **settings)
+    known: dict[str, Any] = {**METHODS, **VIDEO}
+    return known[names.pick(name, known, "method")](encoder, **settings)
 
 
 OnWords = NextWord | NextWords

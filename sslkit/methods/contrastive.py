@@ -51,7 +51,7 @@ class MoCo(nn.Module):
         augment: Augment = STRONG,
         temperature: float = 0.2,
         width: int = 256,
-        queue: int = 4096,
+        queue: int = 1024,
         momentum: float = 0.99,
     ):
         super().__init__()

@@ -19,7 +19,8 @@ class DINO(nn.Module):
 
     The teacher, `target`, follows the student slowly and sees the two large crops alone. What it says, shares of K
     `prototypes`, is centred, so that not all images get the same answer, and sharpened by a low temperature, so that
-    none gets all answers alike. A small crop shows a share `small` of the image, in half as many pixels a side.
+    none gets all answers alike. A small crop shows a share `small` of the image, in half as many pixels a side. With so
+    few prototypes and steps a teacher's temperature of 0.04 is not low enough; and the head ends with batch norm.
     """
 
     whole_batch = True  # the centre is that of all of it
@@ -32,15 +33,16 @@ class DINO(nn.Module):
         crops: int = 2,
         small: tuple[float, float] = (0.25, 0.5),
         prototypes: int = 256,
-        temperatures: tuple[float, float] = (0.1, 0.04),
+        temperatures: tuple[float, float] = (0.1, 0.02),
         momentum: float = 0.99,
         width: int = 256,
     ):
         super().__init__()
         self.encoder, self.augment, self.crops = encoder, augment, crops
         self.small, self.temperatures, self.momentum = replace(augment, scale=small), temperatures, momentum
-        self.head = nn.Sequential(nets.mlp(encoder.dim, width, 64), Prototypes(64, prototypes))
-        self.target = follower(nn.Sequential(encoder, self.head))
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, 64), nn.BatchNorm1d(64, affine=False))
+        self.prototypes = Prototypes(64, prototypes)
+        self.target = follower(nn.Sequential(encoder, self.projector, self.prototypes))
         self.register_buffer("centre", torch.zeros(prototypes))
         self.said = self.centre[None]  # by the teacher, of the batch at hand
 
@@ -51,7 +53,7 @@ class DINO(nn.Module):
     def loss(self, *crops: Tensor) -> dict[str, Tensor]:
         large, n = torch.cat(crops[:2]), len(crops[0])
         z = [self.encoder(torch.cat(same_size)) for same_size in (crops[:2], crops[2:]) if same_size]
-        student = self.head(torch.cat(z)).view(len(crops), n, -1)
+        student = self.prototypes(self.projector(torch.cat(z))).view(len(crops), n, -1)
         with torch.no_grad():
             said = self.target(large)
             self.said = devices.gather(said)
@@ -60,7 +62,8 @@ class DINO(nn.Module):
 
     def after_step(self, progress: float) -> None:
         self.centre = torch.lerp(self.said.mean(dim=0), self.centre, 0.9)  # Eq. 4
-        follow(self.target, nn.Sequential(self.encoder, self.head), rising(self.momentum, progress))
+        student = nn.Sequential(self.encoder, self.projector, self.prototypes)
+        follow(self.target, student, rising(self.momentum, progress))
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))

@@ -12,6 +12,8 @@ from sslkit import losses, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
 
+COLOURS = STRONG.without("scale", "ratio", "rotate")
+
 
 class MAE(nn.Module):
     """What do the hidden patches look like? He et al. 2022, "Masked autoencoders are scalable vision learners".
@@ -67,51 +69,52 @@ class MAE(nn.Module):
 class JEPA(nn.Module):
     """What would be said of the hidden patches? In the manner of I-JEPA: Assran et al. 2023.
 
-        L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − LN(encoder′(image))_p‖² / D
-        θ′ ← m θ′ + (1 − m) θ    after each step: encoder′, the target, follows the encoder; it gets no gradient
+        L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − LN(encoder′(image′))_p‖² / D
+        θ′ ← m θ′ + (1 − m) θ    after each step: encoder′, the target, follows the encoder; no gradient reaches it
 
     Hidden are `count` blocks of `side` × `side` patches; `visible` of the others are seen. m goes from `momentum` to 1.
-    LN, a layer norm without parameters, fixes the targets' scale, so the loss starts near 1 (chance). `spread` is how
-    much the targets of different images differ in the same place: 1 at most; at 0 they have collapsed.
+    image′ is in other colours, drawn by `recolour` (not in the paper): else the colour, which all patches share, is all
+    that is learned. LN, a layer norm without parameters, fixes the targets' scale: the loss starts near 1 (chance).
+    `spread` is how much the targets of different images differ in the same place: 0 is a collapse.
 
-    Shapes: views -> images (N, C, H, W), visible int64 (N, V), hidden int64 (N, count · side²).
+    Shapes: views -> images, recoloured (N, C, H, W) each, visible int64 (N, V), hidden int64 (N, count · side²).
     """
 
     def __init__(
         self,
         encoder: nets.Encoder,
         augment: Augment = STRONG,
-        count: int = 4,
-        side: int = 3,
-        visible: int = 16,
+        recolour: Augment = COLOURS,
+        count: int = 2,
+        side: int = 2,
+        visible: int = 6,
         momentum: float = 0.99,
         width: int = 48,
         depth: int = 2,
     ):
         super().__init__()
-        self.encoder, self.augment = _vit(encoder, "jepa"), augment
-        self.count, self.side, self.visible, self.momentum = count, side, visible, momentum
+        self.encoder, self.augment, self.recolour = _vit(encoder, "jepa"), augment, recolour
+        self.blocks, self.momentum = (count, side, visible), momentum
         self.target = follower(self.encoder)
         self.predictor = nets.Predictor(encoder.dim, encoder.dim, width, depth)
 
-    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        x, blocks = self.augment(x, generator), (self.count, self.side, self.visible)
-        return x, *pretext.block_patches(len(x), self.encoder.grid(x), generator, *blocks, device=x.device)
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x = self.augment(x, generator)
+        drawn = pretext.block_patches(len(x), self.encoder.grid(x), generator, *self.blocks, device=x.device)
+        return x, self.recolour(x, generator), *drawn
+
+    def predict(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        return self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
 
     @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
-        """What there is to predict of every patch: (N, P, D)."""
         z = self.target.tokens(x).float()
         return F.layer_norm(z, z.shape[-1:])
 
-    def predict(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        """What the target is taken to say of the hidden patches: (N, M, D)."""
-        return self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
-
-    def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        answer = self.answer(x)
+    def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        answer = self.answer(recoloured)
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
-        return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
+        return {"loss": loss, "spread": answer.detach().var(dim=0, correction=0).mean()}
 
     def after_step(self, progress: float) -> None:
         follow(self.target, self.encoder, rising(self.momentum, progress))

@@ -13,16 +13,31 @@ from sslkit.methods.momentum import follow, follower, rising
 class BYOL(nn.Module):
     """Predict how a slowly following network, the target, sees the other view. Grill et al. 2020.
 
-    The momentum rises from `momentum` to 1 over the run (Sec. 3.3). The loss is the mean of both directions; the paper
-    takes their sum.
+    The momentum rises from `momentum` to 1 over the run (Sec. 3.3). Two things are not the paper's: the projections are
+    made standard over the batch, and the predictor learns `eager` times as fast as the rest. With `whiten` the targets
+    are also made uncorrelated, so that what is easy to predict does not count more than the rest. The loss is the mean
+    of both directions; the paper takes their sum.
     """
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, momentum: float = 0.99):
+    def __init__(
+        self,
+        encoder: nets.Encoder,
+        augment: Augment = STRONG,
+        width: int = 512,
+        dim: int = 64,
+        momentum: float = 0.95,
+        eager: float = 10.0,
+        whiten: bool = False,
+    ):
         super().__init__()
-        self.encoder, self.augment, self.momentum = encoder, augment, momentum
-        self.projector = nets.mlp(encoder.dim, width, 64)
-        self.predictor = nets.mlp(64, width, 64)
+        self.encoder, self.augment, self.momentum, self.eager = encoder, augment, momentum, eager
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, dim), nn.BatchNorm1d(dim, affine=False))
+        self.predictor = nets.mlp(dim, width, dim)
         self.target = follower(nn.Sequential(encoder, self.projector))
+        self.whiten = Whiten(dim) if whiten else nn.Identity()
+
+    def rates(self) -> dict[Tensor, float]:
+        return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return self.augment(x, generator), self.augment(x, generator)
@@ -31,7 +46,7 @@ class BYOL(nn.Module):
         both = torch.cat([a, b])
         p_a, p_b = self.predictor(self.projector(self.encoder(both))).chunk(2)
         with torch.no_grad():
-            t_a, t_b = self.target(both).chunk(2)
+            t_a, t_b = self.whiten(self.target(both)).chunk(2)
         return {"loss": (losses.normalised_mse(p_a, t_b) + losses.normalised_mse(p_b, t_a)) / 2}
 
     def after_step(self, progress: float) -> None:
@@ -42,18 +57,28 @@ class BYOL(nn.Module):
 
 
 class SimSiam(nn.Module):
-    """Predict the other view's embedding, and do not let it come to meet you. Chen, He 2021.
+    """Predict the other view's projection, which does not come to meet the prediction. Chen, He 2021.
 
     One network for both views; what is predicted counts as a constant (stop-gradient), and nothing else prevents the
-    collapse. The projector ends with batch norm (Sec. 4.4), and the predictor is narrow in the middle.
+    collapse. The projector ends with batch norm (Sec. 4.4); the predictor is narrow in the middle, and learns `eager`
+    times as fast as the rest.
     """
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, width: int = 256, bottleneck: int = 64):
+    def __init__(
+        self,
+        encoder: nets.Encoder,
+        augment: Augment = STRONG,
+        width: int = 256,
+        bottleneck: int = 64,
+        eager: float = 10.0,
+    ):
         super().__init__()
-        self.encoder, self.augment = encoder, augment
-        last = nn.BatchNorm1d(width, affine=False)
-        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), last)
+        self.encoder, self.augment, self.eager = encoder, augment, eager
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), nn.BatchNorm1d(width, affine=False))
         self.predictor = nets.mlp(width, bottleneck, width)
+
+    def rates(self) -> dict[Tensor, float]:
+        return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return self.augment(x, generator), self.augment(x, generator)
@@ -66,3 +91,42 @@ class SimSiam(nn.Module):
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))
+
+
+class Whiten(nn.Module):
+    """Make the coordinates of a batch uncorrelated and of variance 1, with as little change as can be (ZCA).
+
+        y = (z − mean z) (Σ + ε I)^(−1/2)
+
+    Symbols: z -> (N, D); Σ -> a running mean of the batches' covariances: one batch alone is too small to know it.
+    Ref:     Ermolov, Siarohin, Sangineto, Sebe 2021, "Whitening for self-supervised representation learning", Sec. 3.
+    """
+
+    covariance: Tensor
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.register_buffer("covariance", torch.eye(dim))
+
+    @torch.no_grad()
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.float() - z.float().mean(dim=0)
+            if self.training:
+                self.covariance = torch.lerp(self.covariance, z.T @ z / len(z), 0.05)
+            return z @ inverse_root(self.covariance + 1e-3 * torch.eye(z.shape[1], device=z.device))
+
+
+def inverse_root(a: Tensor, steps: int = 24) -> Tensor:
+    """A^(−1/2) of a symmetric positive definite matrix, by matrix products alone: a GPU need not wait for an answer.
+
+        Y ← Y T,  Z ← T Z,  with T = (3 I − Z Y) / 2,  from Y = A / ‖A‖_F and Z = I;  Z → (A / ‖A‖_F)^(−1/2)
+
+    Ref: Higham 2008, "Functions of matrices", Eq. 6.35 (the coupled Newton-Schulz iteration).
+    """
+    size = torch.linalg.matrix_norm(a)
+    y, z = a / size, torch.eye(len(a), device=a.device, dtype=a.dtype)
+    for _ in range(steps):
+        t = 1.5 * torch.eye(len(a), device=a.device, dtype=a.dtype) - z @ y / 2
+        y, z = y @ t, t @ z
+    return z / size.sqrt()

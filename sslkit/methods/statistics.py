@@ -11,11 +11,14 @@ from sslkit.augment import STRONG, Augment
 
 
 class BarlowTwins(nn.Module):
-    """Each coordinate correlates with itself in the other view, and with no other. Zbontar et al. 2021."""
+    """Each coordinate correlates with itself in the other view, and with no other. Zbontar et al. 2021.
+
+    The paper's weight of the redundancy, 0.005, is for 8,192 coordinates; with 128 there are fewer pairs to add up.
+    """
 
     whole_batch = True
 
-    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, redundancy: float = 5e-3, width: int = 256):
+    def __init__(self, encoder: nets.Encoder, augment: Augment = STRONG, redundancy: float = 0.02, width: int = 128):
         super().__init__()
         self.encoder, self.augment, self.redundancy = encoder, augment, redundancy
         self.projector = nets.mlp(encoder.dim, width, width)

@@ -2,6 +2,7 @@
 
 An encoder maps images (N, C, H, W), float in [0, 1], to embeddings (N, D). It is a list of `blocks`, so that its
 early layers can be looked at, probed and copied; normalisation is its first layer, so that nobody can forget it.
+Clips (N, T, C, H, W) go into a convolutional encoder built for T · C channels: it sees their frames all at once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from sslkit import names
 from sslkit.nets.causal import CausalTransformer, ContextBag
 from sslkit.nets.conv import ConvNet, Normalize, ResNet18, pooled
+from sslkit.nets.frames import FrameDecoder
 from sslkit.nets.heads import Decoder, mlp
 from sslkit.nets.text import ContextNet
 from sslkit.nets.vit import Attention, Predictor, ViT, patch_for, patchify, positions, take, unpatchify
@@ -23,6 +25,7 @@ __all__ = [
     "ConvNet",
     "Decoder",
     "Encoder",
+    "FrameDecoder",
     "Normalize",
     "Predictor",
     "Reader",

@@ -93,6 +93,7 @@ def conv_block(a: int, b: int, pool: bool) -> nn.Sequential:
 
 
 def _run(encoder: ConvNet | ResNet18, x: Tensor) -> list[Tensor]:
+    x = x.flatten(1, 2) if x.ndim == 5 else x  # a clip's frames are channels
     _check(encoder, x)
     x = encoder.normalize(x)
     outputs = []

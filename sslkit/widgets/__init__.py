@@ -8,6 +8,7 @@
     explore_views   set every augmentation with a slider, and see many views of a picture at once
     mask_patches    hide more or fewer patches of a picture, and see it reconstructed from the others
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
+    scrub       go through a clip frame by frame, forwards and backwards, with the prediction beside it
     copied_layers   choose how many layers are copied and whether they are frozen, and see what was measured
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
@@ -31,6 +32,7 @@ from sslkit.widgets.next_word import CHOICES, Writer, next_word
 from sslkit.widgets.panel import Drawing, Panel, Raster
 from sslkit.widgets.plane import NEGATIVES, PLACES, RATE, Plane, triplet_plane
 from sslkit.widgets.rotation import STEP, Turn, positions, turn, turned
+from sslkit.widgets.scrub import Scrub, scrub
 from sslkit.widgets.views import DRAWS, KNOBS, SETTINGS, Views, explore_views
 
 __all__ = [
@@ -66,6 +68,8 @@ __all__ = [
     "CHOICES",
     "Writer",
     "next_word",
+    "Scrub",
+    "scrub",
     "Depth",
     "copied_layers",
     "DRAWS",

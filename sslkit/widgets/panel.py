@@ -159,26 +159,25 @@ RULES = f"""<style>
 </style>"""
 
 
-def ready(widget: str, method: methods.Method, images: Tensor, kind: type) -> tuple:
-    """The method as the widget uses it, a copy in eval mode, and the images as float on its device."""
+def ready(widget: str, method: methods.Method, images: Tensor, kind: type, clips: bool = False) -> tuple:
+    """The method as the widget uses it, a copy in eval mode, and the images, or clips, as float on its device."""
     if not isinstance(method, kind):
         raise TypeError(
             f"{widget} needs a method of the kind {kind.__name__}; got {type(method).__name__}. "
             f"Train one: methods.{kind.__name__}(encoder)."
         )
-    net, images = copy.deepcopy(method).eval(), ready_images(widget, images)
+    net, images = copy.deepcopy(method).eval(), ready_images(widget, images, clips)
     return net, images.to(next(net.parameters()).device)
 
 
-def ready_images(widget: str, images: Tensor) -> Tensor:
-    """The images as float in [0, 1], or an error that says what the widget needs."""
-    if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
+def ready_images(widget: str, images: Tensor, clips: bool = False) -> Tensor:
+    """The images, or clips, as float in [0, 1], or an error that says what the widget needs."""
+    one, shape = ("clip", "(N, T, C, H, W)") if clips else ("image", "(N, C, H, W)")
+    if not isinstance(images, Tensor) or images.ndim != 4 + clips or not len(images):
         what = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(
-            f"{widget} needs images (N, C, H, W), at least one; got {what}. For a single image: image[None]."
-        )
+        raise ValueError(f"{widget} needs {one}s {shape}, at least one; got {what}. For a single {one}: {one}[None].")
     if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise ValueError(f"{widget} needs images of uint8, or float in [0, 1]; got {images.dtype}.")
+        raise ValueError(f"{widget} needs {one}s of uint8, or float in [0, 1]; got {images.dtype}.")
     return to_float(images)
 
 

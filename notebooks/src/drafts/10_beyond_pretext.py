@@ -22,6 +22,7 @@
 # | four exercises | SimCLR's loss; a moving average; a stopped gradient; a cross-correlation |
 
 # %%
+import copy
 import json
 import math
 
@@ -363,14 +364,13 @@ with device.seeded(0):
 @torch.inference_mode()
 def table(method):
     """The cross-correlation of two views of val's images, of the first 40 coordinates."""
-    method.eval()
-    a, b = method.views(val.images[:1000].to(machine), device.generator(0, machine))
-    z_a, z_b = (method.projector(method.encoder(x))[:, :40] for x in (a, b))
+    net = copy.deepcopy(method).to(machine).train()  # the statistics of this batch; the method stays as it is
+    views = net.views(val.images[:1000].to(machine), device.generator(0, machine))
+    z_a, z_b = (net.projector(net.encoder(x))[:, :40].float() for x in views)
     z_a, z_b = (F.normalize(z - z.mean(dim=0), dim=0) for z in (z_a, z_b))
-    return (z_a.T @ z_b).abs().float().cpu()
+    return (z_a.T @ z_b).abs().cpu()
 
 
-vicreg.to(machine).train()(known.images[:512].to(machine), device.generator(0, machine))  # for its batch norm
 before = table(vicreg)
 result = train.fit(vicreg, known.images, short)
 

@@ -1,4 +1,4 @@
-"""Answers to lesson 10's exercises, right and wrong; test_checks.py tries them with the others."""
+"""Right and wrong answers to the exercises of lesson 10, for test_checks.py."""
 
 from __future__ import annotations
 
