@@ -64,8 +64,8 @@ def test_losses_and_gradients_are_those_of_one_process(parity, name):
 @pytest.mark.parametrize("name", together.SETTINGS)
 def test_without_gathering_they_are_not(parity, name):
     """The negative control: exactly those whose loss compares images need it."""
-    method = together.SETTINGS[name][0]
-    needs = getattr(methods.METHODS.get(method, methods.Supervised), "whole_batch", False)
+    method, settings = together.SETTINGS[name]
+    needs = getattr(together.make(method, **settings), "whole_batch", False)
     found = parity["without"][name]
     assert (max(found["gradients"], found["state"]) > 1e-4) == needs or name in together.FREE
 

@@ -22,6 +22,7 @@ MILD = Augment(scale=(0.6, 1.0), brightness=0.3)
 EXTRA = {  # settings that change what is compared, or what counts
     "siamese, mined": ("siamese", {"mining": "semi-hard"}),
     "triplet, random": ("triplet", {"mining": "random"}),
+    "byol, whitened": ("byol", {"whiten": True}),
     "inpainting, blocks": ("inpainting", {"mask": pretext.blocks}),
 }
 SETTINGS = {name: (name, {}) for name in [*methods.METHODS, "supervised"]} | EXTRA

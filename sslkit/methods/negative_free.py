@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
@@ -34,7 +35,7 @@ class BYOL(nn.Module):
         self.projector = nn.Sequential(nets.mlp(encoder.dim, width, dim), nn.BatchNorm1d(dim, affine=False))
         self.predictor = nets.mlp(dim, width, dim)
         self.target = follower(nn.Sequential(encoder, self.projector))
-        self.whiten = Whiten(dim) if whiten else nn.Identity()
+        self.whiten, self.whole_batch = Whiten(dim) if whiten else nn.Identity(), whiten
 
     def rates(self) -> dict[Tensor, float]:
         return dict.fromkeys(self.predictor.parameters(), self.eager)
@@ -111,9 +112,11 @@ class Whiten(nn.Module):
     @torch.no_grad()
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
-            z = z.float() - z.float().mean(dim=0)
+            whole = devices.gather(z.float())
+            mean = whole.mean(dim=0)
+            z, whole = z.float() - mean, whole - mean
             if self.training:
-                self.covariance = torch.lerp(self.covariance, z.T @ z / len(z), 0.05)
+                self.covariance = torch.lerp(self.covariance, whole.T @ whole / len(whole), 0.05)
             return z @ inverse_root(self.covariance + 1e-3 * torch.eye(z.shape[1], device=z.device))
 
 
