@@ -26,7 +26,7 @@ from sslkit.train import TrainConfig, fit
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, precision="fp32", progress=False)
 MILD = Augment(scale=(0.6, 1.0), brightness=0.3)
-ALL = [*methods.METHODS, "supervised"]
+ALL = [*methods.METHODS, *methods.VIDEO, "supervised"]
 TRANSFORMERS = ("mae", "jepa")  # they take no other encoder
 
 
@@ -35,7 +35,7 @@ def make(name: str, **settings) -> nn.Module:
         if name in TRANSFORMERS:
             encoder = nets.build({"net": "vit"})
         else:
-            encoder = nets.ConvNet(3, widths=(4, 8))
+            encoder = nets.ConvNet(12 if name in methods.VIDEO else 3, widths=(4, 8))
         if name == "supervised":
             return methods.Supervised(encoder, 3, MILD)
         return methods.build(name, encoder, augment=MILD, **settings)
@@ -43,7 +43,8 @@ def make(name: str, **settings) -> nn.Module:
 
 def batch_of(name: str, n: int = 40):
     side = 32 if name in TRANSFORMERS else 12
-    x = torch.randint(256, (n, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    shape = (n, 10, 3, side, side) if name in methods.VIDEO else (n, 3, side, side)
+    x = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     return (x, torch.arange(n) % 3) if name == "supervised" else x
 
 

@@ -22,9 +22,10 @@ MILD = Augment(scale=(0.6, 1.0), brightness=0.3)
 EXTRA = {  # settings that change what is compared, or what counts
     "siamese, mined": ("siamese", {"mining": "semi-hard"}),
     "triplet, random": ("triplet", {"mining": "random"}),
+    "byol, whitened": ("byol", {"whiten": True}),
     "inpainting, blocks": ("inpainting", {"mask": pretext.blocks}),
 }
-SETTINGS = {name: (name, {}) for name in [*methods.METHODS, "supervised"]} | EXTRA
+SETTINGS = {name: (name, {}) for name in [*methods.METHODS, *methods.VIDEO, "supervised"]} | EXTRA
 # Right without gathering, too: the other image is of the same part.
 FREE = ("siamese", "triplet, random")
 CONFIG = train.TrainConfig(epochs=3, batch_size=N, lr=0.01, precision="fp32", progress=False)
@@ -33,7 +34,10 @@ CONFIG = train.TrainConfig(epochs=3, batch_size=N, lr=0.01, precision="fp32", pr
 def make(name: str, augment: Augment = MILD, **settings) -> nn.Module:
     """A method without batch norm, which on CPUs is of each process's part."""
     with devices.seeded(0):
-        encoder = nets.build({"net": "vit"}) if name in ("mae", "jepa") else nets.ConvNet(3, widths=(4, 8))
+        if name in ("mae", "jepa"):
+            encoder = nets.build({"net": "vit"})
+        else:
+            encoder = nets.ConvNet(12 if name in methods.VIDEO else 3, widths=(4, 8))
         if name == "supervised":
             method = methods.Supervised(encoder, 3, augment)
         else:
@@ -47,8 +51,8 @@ def make(name: str, augment: Augment = MILD, **settings) -> nn.Module:
 
 def batch_of(name: str, n: int = N):
     side = 32 if name in ("mae", "jepa") else 16
-    x = torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(1))
-    x = (255 * x).byte()
+    shape = (n, 10, 3, side, side) if name in methods.VIDEO else (n, 3, side, side)
+    x = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     return (x, torch.arange(n) % 3) if name == "supervised" else x
 
 

@@ -112,10 +112,11 @@ class Whiten(nn.Module):
     @torch.no_grad()
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
-            every = devices.gather(z.float())
-            z, every = z.float() - every.mean(dim=0), every - every.mean(dim=0)
+            whole = devices.gather(z.float())
+            mean = whole.mean(dim=0)
+            z, whole = z.float() - mean, whole - mean
             if self.training:
-                self.covariance = torch.lerp(self.covariance, every.T @ every / len(every), 0.05)
+                self.covariance = torch.lerp(self.covariance, whole.T @ whole / len(whole), 0.05)
             return z @ inverse_root(self.covariance + 1e-3 * torch.eye(z.shape[1], device=z.device))
 
 

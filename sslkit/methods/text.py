@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.methods.accuracy import accuracy
 from sslkit.words import START
@@ -80,7 +81,10 @@ class NextWords(nn.Module):
     def loss(self, inputs: Tensor, target: Tensor) -> dict[str, Tensor]:
         asked = target != START
         logits, target = self.head(self.encoder(inputs)[asked]).float(), target[asked]
-        return {"loss": losses.cross_entropy(logits, target), "accuracy": accuracy(logits, target)}
+        return {
+            "loss": losses.cross_entropy(logits, target) * devices.share(asked.sum()),
+            "accuracy": accuracy(logits, target),
+        }
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets, sequence
 from sslkit.augment import Augment
 from sslkit.methods.accuracy import accuracy
@@ -73,6 +74,8 @@ class FutureEmbedding(nn.Module):
     future get augmentations of their own, or colour alone would be enough to predict.
     """
 
+    whole_batch = True
+
     def __init__(
         self,
         encoder: nets.Encoder,
@@ -97,7 +100,8 @@ class FutureEmbedding(nn.Module):
 
     def loss(self, seen: Tensor, coming: Tensor) -> dict[str, Tensor]:
         z_seen, z_coming = self.projector(self.encoder(torch.cat([seen, coming]))).chunk(2)
-        return losses.vicreg(self.predictor(z_seen), z_coming, *self.weights)
+        predicted = devices.gather(self.predictor(z_seen))
+        return losses.vicreg(predicted, devices.gather(z_coming), *self.weights)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return self.loss(*self.views(x, generator))
