@@ -91,9 +91,15 @@ def find(table: dict, **where) -> list[dict]:
 
 
 def render(rows: list[dict]) -> str:
-    """The rows as a text table, one line a method and budget, one column a number of labels: mean ± std."""
+    """The rows as a text table, one line a method and budget, one column a number of labels: mean ± std.
+
+    Rows of several data sets are several tables: accuracies on different data have nothing to do with each other.
+    """
     if not rows:
         return "no rows yet"
+    sets = sorted({r["data"] for r in rows}, key=[r["data"] for r in rows].count, reverse=True)
+    if len(sets) > 1:
+        return "\n\n".join(f"{name}\n{render([r for r in rows if r['data'] == name])}" for name in sets)
     counts = sorted({r["labels_per_class"] for r in rows})
     lines: dict[tuple, dict] = {}
     for r in rows:

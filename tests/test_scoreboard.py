@@ -177,3 +177,10 @@ def test_the_table_shows_mean_and_standard_deviation_by_method_and_labels():
 
 def test_the_course_s_own_table_has_the_form():
     scoreboard.check(scoreboard.load())
+
+
+def test_every_data_set_has_a_table_of_its_own():
+    rows = [entry(data=name, method=name, labels_per_class=n) for name, n in [("few", 1), ("many", 1), ("many", 5)]]
+    first, second = scoreboard.render(rows).split("\n\n")
+    assert first.startswith("many\n") and second.startswith("few\n")
+    assert "few" not in first and "many" not in second

@@ -258,7 +258,7 @@ plots.image_grid(test.images[both.flatten()], columns=6, size=0.75, rows=["pixel
 # draws of labels each. *lesson* is a run like yours above; *long* has more time.
 
 # %%
-print(scoreboard.render(table["rows"]))
+print(scoreboard.render(scoreboard.find(table, data="photodigits")))
 
 # %% [markdown]
 # ## Recap

@@ -350,7 +350,7 @@ print(f"mean {one_label.mean:.2f} ± {one_label.std:.2f}, the best {one_label.ru
 # So far: the controls, and the two methods that lessons 00 and 01 have used.
 
 # %%
-print(scoreboard.render(scoreboard.load()["rows"]))
+print(scoreboard.render(scoreboard.find(scoreboard.load(), data="photodigits")))
 
 # %% [markdown]
 # ## Recap

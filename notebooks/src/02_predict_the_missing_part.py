@@ -578,7 +578,7 @@ figure
 
 # %%
 shown = ("chance", "pixels", "random", "supervised", "supervised, weak", "simclr", "rotation", "inpainting")
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown]))
 
 # %% [markdown]
 # At no number of labels does it beat careful supervised training: 0.20<!-- sb:inpainting/1 --> against

@@ -580,7 +580,7 @@ figure
 
 # %%
 shown = ("chance", "pixels", "random", "supervised, weak", "supervised", "rotation", "inpainting", "jigsaw")
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown]))
 
 # %% [markdown]
 # Nearly twice the training brings a little more. At no number of labels does the puzzle reach careful

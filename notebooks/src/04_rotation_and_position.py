@@ -623,7 +623,7 @@ plots.by_block({name: sweep[name]["by_block"] for name in encoders}, chance=0.1,
 
 # %%
 shown = ("chance", "pixels", "random", "supervised, weak", "supervised", "simclr", "inpainting", "jigsaw", *tasks)
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown]))
 
 # %% [markdown]
 # With more training rotation gains, and with one label a class it is then level with the supervised control,

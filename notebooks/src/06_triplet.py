@@ -618,7 +618,7 @@ else:
 
 # %%
 shown = ("chance", "pixels", "random", "supervised", "supervised, weak", "simclr", "rotation", "siamese", "triplet")
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown]))
 
 # %% [markdown]
 # *triplet* is the recipe of the course: semi-hard negatives, and 2,000 steps. With ten labels a class it has

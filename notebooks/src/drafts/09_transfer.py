@@ -323,7 +323,7 @@ for n in (1, 2, 5, 10):
 # ## The scoreboard
 
 # %%
-print(scoreboard.render(table["rows"]))
+print(scoreboard.render(scoreboard.find(table, data="photodigits")))
 
 # %% [markdown]
 # ## Recap

@@ -533,7 +533,7 @@ plots.bars(worth | {"supervised": control}, chance=0.1, title="ten labels a clas
 
 # %%
 shown = ("chance", "pixels", "random", "supervised", "rotation", "triplet", *worth)
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown]))
 
 # %% [markdown]
 # SCOREBOARD-TEXT

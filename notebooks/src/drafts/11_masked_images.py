@@ -465,7 +465,7 @@ for name, row in sorted(measured.items(), key=lambda pair: -pair[1]["mean"]):
 
 # %%
 shown_rows = ("chance", "random", "supervised", "inpainting", "simclr", "vicreg", "mae", "jepa")
-print(scoreboard.render([row for row in scoreboard.load()["rows"] if row["method"] in shown_rows]))
+print(scoreboard.render([row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown_rows]))
 
 # %% [markdown]
 # ## Recap
