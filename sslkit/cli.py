@@ -393,6 +393,10 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
         if devices.rank() == 0:
             print(text, file=file)
 
+    def forget() -> None:
+        if kept.exists():  # asked first: where no folder can be, the error that says so comes from saving
+            kept.unlink()
+
     so_far = devices.first(lambda: progress(kept))
     if so_far and not resume:
         raise ValueError(
@@ -402,14 +406,14 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
     if resume:
         say(f"going on after {so_far}" if so_far else f"no interrupted run in {kept}: starting", file=sys.stderr)
     if not so_far:
-        devices.first(lambda: kept.unlink(missing_ok=True))
+        devices.first(forget)
     try:
         result = train.fit(method, images, config, state=kept, **options)
     except ConnectionError as error:
         raise ConnectionError(f"{error} That is the same command with --resume.") from error
     except FloatingPointError as error:
         save()
-        devices.first(lambda: kept.unlink(missing_ok=True))  # it would end here again
+        devices.first(forget)  # it would end here again
         raise FloatingPointError(f"{error} They were saved to {path}.") from error
     save(history=result.history, seconds=result.seconds)
     say(f"{facts['name']} on {facts['data']}: {result.summary()}")
@@ -419,7 +423,7 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
     if result.interrupted:
         say(f"the run is kept in {kept}: the same command with --resume goes on")
     else:
-        devices.first(lambda: kept.unlink(missing_ok=True))
+        devices.first(forget)
     return result
 
 

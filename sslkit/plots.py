@@ -217,7 +217,7 @@ def perplexity_by_context(
     axis.set_xscale("log", base=2)
     axis.set_xticks(k, [str(i) for i in k])
     axis.minorticks_off()
-    axis.set(xlabel="words of context, k", ylabel="perplexity on val", ylim=(0, 1.1 * max(*levels.values())))
+    axis.set(xlabel="words of context, k", ylabel="perplexity on val", ylim=(0, 1.1 * max(levels.values())))
     _plain(axis)
     return figure
 

@@ -74,7 +74,10 @@ def test_docwords_is_the_text_that_needs_no_path(capsys, story, tmp_path, monkey
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("next-word",), "learns from text, and photodigits is not text. Use --data docwords or --data text:PATH"),
+        (
+            ("next-word", "--data", "photodigits"),
+            "learns from text, and photodigits is not text. Use --data docwords or --data text:PATH",
+        ),
         (("next-word", "--data", "folder:x"), "folder:x is not text"),
         (("rotation", "--data", "docwords"), "rotation learns from images, and docwords is text"),
         (("rotation", "--data", "text:x"), "From text learns: next-word"),

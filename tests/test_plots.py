@@ -38,6 +38,13 @@ CURVES = {
 PICTURES = torch.rand(50, 3, 8, 8, generator=seeded())
 MAPS = {"before": POINTS, "after": POINTS.numpy() * (-3, 2)}
 HISTORY = [{"epoch": e, "loss": 3 / e, "validation_loss": 3.2 / e} for e in range(1, 5)]
+DEPTHS = {
+    f"{s}-{n}-{m}": {"mean": 0.4 + n / 10, "std": 0.1}
+    for s in ("rotation", "jigsaw")
+    for n in (1, 2)
+    for m in plots.MODES
+}
+DEPTHS |= {"scratch": {"mean": 0.5, "std": 0.0}, "random-1-frozen": {"mean": 0.3, "std": 0.0}}
 FIGURES = {
     "image_grid": lambda: plots.image_grid(
         torch.rand(11, 3, 8, 8, generator=seeded()), titles=list("abcdefghijk"), columns=4, rows=("x", "y", "z")
@@ -51,6 +58,9 @@ FIGURES = {
     "scatter_pair": lambda: plots.scatter_pair(POINTS, POINTS.numpy(), LABELS, CLASSES, ("before", "after")),
     "pair_distances": lambda: plots.pair_distances({"before": DISTANCE, "after": 2 * DISTANCE}, SAME, {"after": 0.7}),
     "embedding_map": lambda: plots.embedding_map(MAPS, PICTURES, [3, 7], {"before": torch.tensor([[0, 1], [8, 9]])}),
+    "by_depth": lambda: plots.by_depth(DEPTHS, ["rotation", "jigsaw"], (2, "gradual")),
+    "by_ahead": lambda: plots.by_ahead({"copy-last": [0.1, 0.2], "linear": [0.2, 0.4], "future": [0.05, 0.1]}),
+    "perplexity_by_context": lambda: plots.perplexity_by_context({1: 200.0, 8: 100.0}, {"unigram": 400.0}),
     "triplet_plane": lambda: plots.triplet_plane((-1, 0), (0, 0.5), (0.5, -1)),
 }
 every = pytest.mark.parametrize("name", FIGURES)
@@ -78,7 +88,8 @@ def test_its_axes_have_names(name):
         else:
             assert axis.get_xlabel()
             bars = [text.get_text() for text in axis.get_yticklabels()]
-            assert axis.get_ylabel() or bars == ["random", "supervised", "simclr"]
+            shared = axis.get_shared_y_axes().get_siblings(axis)  # panels in a row have one name for all
+            assert any(a.get_ylabel() for a in shared) or bars == ["random", "supervised", "simclr"]
 
 
 def colours(figure: Figure) -> set[str]:

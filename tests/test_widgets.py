@@ -21,6 +21,7 @@ from PIL import Image
 
 from sslkit import device as devices
 from sslkit import losses, methods, nets, pretext, widgets
+from sslkit.augment import Augment
 
 N, SIDE = 3, 24
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -198,7 +199,7 @@ class Knows(methods.Jigsaw):
 
 
 def game(answer: int | None = None, **settings) -> widgets.Puzzle:
-    settings = {"augment": widgets.Augment(), "permutations": 12, **settings}
+    settings = {"augment": Augment(), "permutations": 12, **settings}
     with devices.seeded(0):
         net = Knows(nets.ConvNet(widths=(8, 16, 32)), **settings).eval()
     puzzle = widgets.Puzzle(net, images() / 255)
@@ -311,7 +312,7 @@ def test_a_puzzle_is_played_through():
 
 
 def test_no_augmentation_stands_between_the_players_and_the_picture():
-    noise = widgets.Augment(noise=0.5)
+    noise = Augment(noise=0.5)
     method = make("puzzle", augment=noise, tile_augment=noise, jitter=0)
     state = widgets.puzzle(method, images()).still.func.__self__
     assert torch.equal(state.solution, pretext.tiles(images()[:1] / 255, jitter=0)[0])
@@ -491,7 +492,7 @@ def decision(n: int = 40) -> widgets.Decision:
 
 
 def test_pairs_are_views_of_one_image_or_of_two():
-    net = make("same_or_not", augment=widgets.Augment()).eval()  # views that are the images themselves
+    net = make("same_or_not", augment=Augment()).eval()  # views that are the images themselves
     state = widgets.Decision(net, images(9) / 255)
     equal = (state.first == state.second).flatten(1).all(dim=1)
     assert torch.equal(equal, state.same) and state.same.sum() == 4

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslkit import device as devices
 from sslkit import losses, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
@@ -81,6 +82,8 @@ class JEPA(nn.Module):
     Shapes: views -> images, recoloured (N, C, H, W) each, visible int64 (N, V), hidden int64 (N, count · side²).
     """
 
+    whole_batch = True  # what a place says is standardised over all of it
+
     def __init__(
         self,
         encoder: nets.Encoder,
@@ -112,8 +115,9 @@ class JEPA(nn.Module):
         """What there is to predict of every patch, (N, P, D), and the spread."""
         z = self.target.tokens(x).float()
         z = F.layer_norm(z, z.shape[-1:])
-        variance = z.var(dim=0, correction=0)
-        return (z - z.mean(dim=0)) / (variance + 1e-4).sqrt(), variance.mean()
+        whole = devices.gather(z)  # of all processes
+        variance = whole.var(dim=0, correction=0)
+        return (z - whole.mean(dim=0)) / (variance + 1e-4).sqrt(), variance.mean()
 
     def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
         answer, spread = self.answer(recoloured)
