@@ -35,6 +35,8 @@ STYLE = {  # a curve's look by what it measures: (colour, marker, line)
     "copy-last": (RANDOM, "o", "-"),
     "linear": (RANDOM, "x", "--"),
     "mean": (RANDOM, "v", ":"),
+    "TF-IDF": (RANDOM, "x", "--"),
+    "bag of words": (RANDOM, "v", ":"),
     "random, vit": (RANDOM, "^", "-"),
     "supervised, vit": (SUPERVISED, "^", "-"),
 }
@@ -213,7 +215,7 @@ def perplexity_by_context(
     axis.errorbar(k, [network[i] for i in k], error, color=SSL, marker="D", markersize=5, capsize=3, label="network")
     for name, level in levels.items():
         axis.axhline(level, color=RANDOM, linestyle=":")
-        axis.text(k[-1], level, name, ha="right", va="bottom", fontsize=9)
+        axis.text(1.01, level, name, ha="left", va="center", fontsize=9, transform=axis.get_yaxis_transform())
     axis.set_xscale("log", base=2)
     axis.set_xticks(k, [str(i) for i in k])
     axis.minorticks_off()
