@@ -87,9 +87,10 @@ def pretrain(
     path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
     names.pick(budget, ("lesson", "long"), "budget")
     if _learns_from_text(method, data):
-        if resume or accumulate != 1:
-            raise ValueError(f"{method} on {data} takes a minute or two: it has no --resume and no --accumulate.")
-        return _pretrain_on_text(method, data, net or "context", budget, given, path, size, device, compile, as_json)
+        if size is not None:
+            raise ValueError(f"--size {size} resizes images, and {data} is text. Leave it out.")
+        options = {"device": device, "compile": compile, "accumulate": accumulate}
+        return _pretrain_on_text(method, data, net or "context", budget, given, path, resume, options, as_json)
     recipe = recipes.get(method)
     if net is not None:
         names.pick(net, nets.NETS, "net")
@@ -454,27 +455,17 @@ def _learns_from_text(method: str, data: str) -> bool:
 
 
 def _pretrain_on_text(
-    method: str,
-    data: str,
-    net: str,
-    budget: str,
-    given: dict,
-    path: Path,
-    size: int | None,
-    device: str,
-    compile: bool,
-    as_json: bool,
+    method: str, data: str, net: str, budget: str, given: dict, path: Path, resume: bool, options: dict, as_json: bool
 ) -> int:
     """Train, save, and say how surprised the model is by the validation texts, beside what counting gives."""
-    from sslkit import checkpoint, ngrams, passages, recipes, train, words
     from sslkit import device as devices
+    from sslkit import ngrams, passages, recipes, words
     from sslkit.data import load_text
 
-    if size is not None:
-        raise ValueError(f"--size {size} resizes images, and {data} is text. Leave it out.")
     recipe = recipes.for_text(net)
     config = replace(getattr(recipe, budget), **given)
-    known, val = load_text(data, "train"), load_text(data, "val")
+    devices.join(options["device"])
+    known, val = devices.in_turn(lambda: (load_text(data, "train"), load_text(data, "val")))
     vocabulary = words.Vocabulary.of(known.texts, recipe.vocabulary)
     with devices.seeded(config.seed):
         built = recipes.build_on_words(vocabulary, net)
@@ -484,39 +475,22 @@ def _pretrain_on_text(
             f"{data} gives {len(batches)} rows to train on, fewer than a batch of {config.batch_size}. Use more text, "
             f"or --batch-size {len(batches)} or less."
         )
-    result = train.fit(built, batches, config, device=device, compile=compile)
-    checkpoint.save(
-        path,
-        built,
-        name=method,
-        data=data,
-        data_hash=known.hash,
-        settings=asdict(config),
-        history=result.history,
-        seconds=result.seconds,
-        vocabulary=vocabulary,
-    )
+    facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
+    result = _train(path, built, batches, config, facts | {"vocabulary": vocabulary}, resume, **options)
+    if devices.rank():
+        return 0
     train_pairs, val_pairs = (words.windows(part.texts, vocabulary, 1) for part in (known, val))
     unknown = (val_pairs[:, -1] == words.UNKNOWN).float().mean().item()
     nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
     nats |= {name: found for name, (_, found) in ngrams.smoothed(train_pairs, val_pairs, len(vocabulary)).items()}
     perplexity = {name: ngrams.perplexity(value) for name, value in nats.items()}
-    report = {
-        "file": str(path),
-        "method": method,
-        "data": data,
-        **{"seconds": result.seconds, "steps": result.steps, "vocabulary": len(vocabulary), "k": built.encoder.k},
-        "unknown": unknown,
-        "perplexity": perplexity,
-        "history": result.history,
-    }
-    print(f"{method} on {data}: {result.steps} steps in {result.seconds:.0f} s")
-    print(f"saved {path}")
     sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {unknown:.1%} of the words unknown"
     found = ", ".join(f"{name} {value:.1f}" for name, value in perplexity.items())
     print(f"perplexity on val ({sizes}): {found}")
     if as_json:
-        print(json.dumps(report))
+        learned = {"seconds": result.seconds, "steps": result.steps, "history": result.history}
+        sized = {"vocabulary": len(vocabulary), "k": built.encoder.k, "unknown": unknown, "perplexity": perplexity}
+        print(json.dumps({"file": str(path), "method": method, "data": data, **learned, **sized}))
     return 0
 
 

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import test_checks_masked
 import torch
 import torch.nn.functional as F
 
@@ -603,10 +602,6 @@ for path in sorted(Path(__file__).parent.glob("answers_*.py")):
     answers = importlib.import_module(path.stem)
     RIGHT += answers.RIGHT
     WRONG += answers.WRONG
-
-
-RIGHT += test_checks_masked.RIGHT
-WRONG += test_checks_masked.WRONG
 
 
 @pytest.mark.parametrize(("check", "answer"), RIGHT)

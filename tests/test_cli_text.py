@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
 
-from sslkit import checkpoint, cli, data, methods, nets, recipes, words
+from sslkit import checkpoint, cli, data, methods, nets, recipes, train, words
 from sslkit.data import load_text
 
 STORY = "the cat sat on the mat . a dog ran in the park , and the cat saw a bird in the tree . "
@@ -89,7 +91,6 @@ def test_docwords_is_the_text_that_needs_no_path(capsys, story, tmp_path, monkey
         (("next-word", "--data", "text:one"), "has one class only"),
         (("next-word", "--data", "text:story.txt", "--batch-size", "100000"), "fewer than a batch of 100000"),
         (("next-word", "--data", "text:story.txt", "--size", "32"), "resizes images"),
-        (("next-word", "--data", "text:story.txt", "--resume"), "it has no --resume"),
         (("next-word", "--data", "text:story.txt", "--net", "convnet"), "unknown net for text 'convnet'"),
         (("rotation", "--net", "context"), "unknown net 'context'"),
     ],
@@ -103,6 +104,38 @@ def test_what_does_not_fit_is_said_in_one_line(capsys, story, tmp_path, argument
     code, _, err = run(capsys, "pretrain", *arguments)
     assert code == 2 and err.startswith("error: ") and why in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_on_text_that_was_cut_off_goes_on(capsys, story, tmp_path, monkeypatch):
+    given = (
+        "pretrain",
+        "next-word",
+        "--data",
+        f"text:{story}",
+        "--batch-size",
+        8,
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    )
+    assert run(capsys, *given, "--out", tmp_path / "whole.pt")[0] == 0
+    real = train.share_of_rate
+
+    def interrupt(step, *arguments):
+        if step == 7:  # and so the eighth is the last that is done
+            monkeypatch.setattr(train, "share_of_rate", real)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(step, *arguments)
+
+    monkeypatch.setattr(train, "share_of_rate", interrupt)
+    code, out, err = run(capsys, *given, "--out", tmp_path / "cut.pt")
+    assert code == 0 and "--resume goes on" in out, err
+    code, out, err = run(capsys, *given, "--out", tmp_path / "cut.pt", "--resume")
+    assert code == 0 and "going on after 8 of 20 steps" in err and not (tmp_path / "cut.run").exists()
+    whole, cut = (checkpoint.load(tmp_path / name) for name in ("whole.pt", "cut.pt"))
+    assert all(torch.equal(v, cut["method_state"][k]) for k, v in whole["method_state"].items())
+    assert checkpoint.load_reader(tmp_path / "cut.pt")[1] == checkpoint.load_reader(tmp_path / "whole.pt")[1]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "transfer"])

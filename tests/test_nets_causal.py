@@ -9,7 +9,7 @@ import torch
 
 from sslkit import device as devices
 from sslkit import methods, nets, train, words
-from sslkit.nets import causal
+from sslkit.nets import attention
 
 
 def some(n: int = 3, t: int = 7, dim: int = 8, seed: int = 0) -> torch.Tensor:
@@ -24,7 +24,7 @@ def transformer(vocabulary: int = 11, k: int = 8, **sizes) -> nets.CausalTransfo
     return net
 
 
-def slow_attention(layer: causal.CausalAttention, x: torch.Tensor) -> torch.Tensor:
+def slow_attention(layer: attention.Attention, x: torch.Tensor) -> torch.Tensor:
     """The formula: one text, one head, one place at a time."""
     d = x.shape[2] // layer.heads
     query, key, value = ((x @ w.T + b) for w, b in zip(layer.qkv.weight.chunk(3), layer.qkv.bias.chunk(3)))
@@ -42,7 +42,7 @@ def slow_attention(layer: causal.CausalAttention, x: torch.Tensor) -> torch.Tens
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_attention_is_that_of_a_slow_loop(heads):
     with devices.seeded(0):
-        layer = causal.CausalAttention(8, heads).double()
+        layer = attention.Attention(8, heads, causal=True).double()
         torch.nn.init.normal_(layer.qkv.weight)
     x = some()
     torch.testing.assert_close(layer(x), slow_attention(layer, x))
@@ -50,7 +50,7 @@ def test_attention_is_that_of_a_slow_loop(heads):
 
 def test_attention_has_the_gradient_of_its_formula():
     with devices.seeded(0):
-        block = causal.CausalBlock(4, 2, expansion=2).double()
+        block = attention.Block(4, 2, expansion=2, causal=True).double()
     torch.autograd.gradcheck(block, some(2, 3, 4).requires_grad_())
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from sslkit import device as devices
 from sslkit import evaluate, nets, transfer
 from sslkit.augment import to_float
-from sslkit.nets.vit import Block
+from sslkit.nets.attention import Block
 
 
 def vit(seed: int = 0, **changes) -> nets.ViT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -45,6 +46,7 @@ def join(device: torch.device | str = "auto") -> None:
 def leave() -> None:
     """The end of the common work."""
     if dist.is_available() and dist.is_initialized():
+        gc.collect()  # what still holds on to the group keeps its threads, which must not outlive the interpreter
         dist.destroy_process_group()
 
 

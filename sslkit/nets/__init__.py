@@ -8,12 +8,13 @@ Clips (N, T, C, H, W) go into a convolutional encoder built for T · C channels:
 from __future__ import annotations
 
 from sslkit import names
+from sslkit.nets.attention import Attention
 from sslkit.nets.causal import CausalTransformer, ContextBag
 from sslkit.nets.conv import ConvNet, Normalize, ResNet18, pooled
 from sslkit.nets.frames import FrameDecoder
 from sslkit.nets.heads import Decoder, mlp
 from sslkit.nets.text import ContextNet
-from sslkit.nets.vit import Attention, Predictor, ViT, patch_for, patchify, positions, take, unpatchify
+from sslkit.nets.vit import Predictor, ViT, patch_for, patchify, positions, take, unpatchify
 
 __all__ = [
     "NETS",

@@ -6,8 +6,9 @@ Each place looks back, and none looks ahead. So one pass over a text of T words 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sslkit.nets.attention import Block
 
 
 class ContextBag(nn.Module):
@@ -42,47 +43,6 @@ class ContextBag(nn.Module):
         return {"net": "context-bag", "vocabulary": self.vocabulary, "k": self.k, "width": self.dim}
 
 
-class CausalAttention(nn.Module):
-    """Every place looks at itself and at those before it, and takes up a mean of what they say, weighted by fit.
-
-        y_i = W_o [head_1; …; head_h],    head = Σ_{j ≤ i} softmax_{j ≤ i}(q_i · k_j / √d) v_j,    (q, k, v) = W x
-
-    Symbols: q, k, v -> query, key and value of a place, d numbers each in each head.
-    Shapes:  (N, T, D) -> the same, for any T; D is a multiple of the number of heads.
-    Ref:     Vaswani et al. 2017, "Attention is all you need", Eq. 1, Sec. 3.2.2 and, for j ≤ i, 3.2.3.
-    """
-
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        if dim % heads:
-            raise ValueError(f"{dim} numbers cannot be shared between {heads} heads; expected a multiple of {heads}.")
-        self.heads = heads
-        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, T, d) each
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(y.transpose(1, 2).flatten(2))
-
-
-class CausalBlock(nn.Module):
-    """Attention between places, then a small network on each of them; both add to what is there (pre-norm).
-
-    Shapes: (N, T, D) -> the same.
-    Ref:    Radford et al. 2019, "Language models are unsupervised multitask learners", Sec. 2.3.
-    """
-
-    def __init__(self, dim: int, heads: int, expansion: int = 4):
-        super().__init__()
-        self.norm1, self.attention = nn.LayerNorm(dim), CausalAttention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
 class CausalTransformer(nn.Module):
     """A vector at every place: an embedding of the word and one of the place, `depth` blocks, and a layer norm.
 
@@ -96,7 +56,7 @@ class CausalTransformer(nn.Module):
             raise ValueError(f"k and depth are {k} and {depth}; expected at least 1 each.")
         self.vocabulary, self.k, self.dim, self.depth, self.heads = vocabulary, k, width, depth, heads
         self.embed, self.place = nn.Embedding(vocabulary, width), nn.Embedding(k, width)
-        self.blocks = nn.ModuleList([CausalBlock(width, heads) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(width, heads, causal=True) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
         for layer in (self.embed, self.place):
             nn.init.normal_(layer.weight, std=0.02)  # Radford et al. 2018, Sec. 4.1

@@ -103,15 +103,21 @@ def _run(encoder: ConvNet | ResNet18, x: Tensor) -> list[Tensor]:
     return outputs
 
 
-def _check(encoder: ConvNet | ResNet18, x: Tensor) -> None:
-    name, smallest = type(encoder).__name__, 2**encoder.halvings
-    if x.ndim != 4 or x.shape[1] != encoder.channels:
+def check_images(encoder: nn.Module, x: Tensor) -> None:
+    """Raise ValueError unless x are float images with as many channels as the encoder was built for."""
+    name, channels = type(encoder).__name__, encoder.channels
+    if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(
-            f"{name} was built for {encoder.channels} channels and takes (N, {encoder.channels}, H, W); it got "
+            f"{name} was built for {channels} channels and takes (N, {channels}, H, W); it got "
             f"{tuple(x.shape)}. Build it with channels={x.shape[1] if x.ndim == 4 else '…'}, or convert the images."
         )
     if not x.is_floating_point():
         raise ValueError(f"{name} takes float images in [0, 1]; it got {x.dtype}. Use augment.to_float(images).")
+
+
+def _check(encoder: ConvNet | ResNet18, x: Tensor) -> None:
+    check_images(encoder, x)
+    name, smallest = type(encoder).__name__, 2**encoder.halvings
     if min(x.shape[2:]) < smallest:
         raise ValueError(
             f"{name} halves an image {encoder.halvings} times, so an image has at least {smallest}×{smallest} px; "

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslkit.nets.conv import Normalize
+from sslkit.nets.attention import Block
+from sslkit.nets.conv import Normalize, check_images
 
 Grid = tuple[int, int]  # rows and columns of patches
 
@@ -68,51 +68,6 @@ def take(tokens: Tensor, index: Tensor) -> Tensor:
     return tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
 
 
-class Attention(nn.Module):
-    """Every token looks at all of them, and takes up a mean of what they say, weighted by how well they fit.
-
-        y_i = W_o [head_1; …; head_h],    head = Σ_j softmax_j(q_i · k_j / √d) v_j,    (q, k, v) = W x
-
-    Symbols: q, k, v -> query, key and value of a token, d numbers each in each head.
-    Shapes:  (N, P, D) -> the same, for any P; D is a multiple of the number of heads.
-    Ref:     Vaswani et al. 2017, Eq. 1 and Sec. 3.2.2.
-    """
-
-    def __init__(self, dim: int, heads: int):
-        super().__init__()
-        if dim % heads:
-            raise ValueError(f"{dim} numbers cannot be shared between {heads} heads; expected a multiple of {heads}.")
-        self.heads = heads
-        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (N, heads, P, d) each
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16:  # its gradient takes eleven times as long as in fp32
-            with torch.autocast("cpu", enabled=False):
-                y = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
-        else:
-            y = F.scaled_dot_product_attention(q, k, v)
-        return self.out(y.transpose(1, 2).flatten(2))
-
-
-class Block(nn.Module):
-    """Attention between the tokens, then a small network on each; both add to what is there (pre-norm).
-
-    Shapes: (N, P, D) -> the same.
-    Ref:    Dosovitskiy et al. 2021, Eq. 2 and 3.
-    """
-
-    def __init__(self, dim: int, heads: int, expansion: int = 4):
-        super().__init__()
-        self.norm1, self.attention = nn.LayerNorm(dim), Attention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
 class ViT(nn.Module):
     """A small vision transformer. Its embedding is the mean over the tokens; there is no token for the class.
 
@@ -160,7 +115,7 @@ class ViT(nn.Module):
         return _grid(x, self.patch)
 
     def _run(self, x: Tensor, visible: Tensor | None = None) -> list[Tensor]:
-        self._check(x)
+        check_images(self, x)
         patches = patchify(self.normalize(x), self.patch)
         place = positions(self.grid(x), self.dim, x.device).expand(x.shape[0], -1, -1)
         if visible is not None:
@@ -179,15 +134,6 @@ class ViT(nn.Module):
             "depth": self.depth,
             "heads": self.heads,
         }
-
-    def _check(self, x: Tensor) -> None:
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"ViT was built for {self.channels} channels and takes (N, {self.channels}, H, W); it got "
-                f"{tuple(x.shape)}. Build it with channels={x.shape[1] if x.ndim == 4 else '…'}, or convert the images."
-            )
-        if not x.is_floating_point():
-            raise ValueError(f"ViT takes float images in [0, 1]; it got {x.dtype}. Use augment.to_float(images).")
 
 
 class Predictor(nn.Module):
