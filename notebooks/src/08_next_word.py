@@ -637,10 +637,10 @@ with torch.no_grad():
 print("word 6 was changed; outputs that moved:", *moved.nonzero().flatten().tolist())
 
 # %% [markdown]
-# A minute of training on one core (from the experiment: every passage once, three runs) brings it to
-# 5.34<!-- ex:08:causal-transformer.mean --> nats on val. That is far below the unigram's
+# Half a minute of training on two cores (from the experiment: every passage once, three runs) brings it to
+# 5.33<!-- ex:08:causal-transformer.mean --> nats on val. That is far below the unigram's
 # 6.10<!-- ex:08:counts.unigram.val -->, and *behind* the bigram's 5.14<!-- ex:08:counts.bigram.val -->. Its features
-# are behind TF-IDF as well: 0.33<!-- ex:08:causal-transformer.by_labels.10.mean --> with 10 labels a class.
+# are behind TF-IDF as well: 0.32<!-- ex:08:causal-transformer.by_labels.10.mean --> with 10 labels a class.
 # Transformers are what the large language models are made of, and they are made for a thousand times as much text and
 # time; with a million words and one minute the simple network of 2003 is far ahead. What you have seen is all there
 # is to it, though: the large ones have more blocks, wider vectors and more text. To go on training: `python -m sslkit
