@@ -50,11 +50,10 @@ def note(check: str, passed: bool) -> None:
     before = known.get(check, {"tries": 0, "passed": ""})
     day = before["passed"] or (date.today().isoformat() if passed else "")
     known[check] = {"tries": before["tries"] + 1, "passed": day}
+    from sslkit import checkpoint  # here, so that `python -m sslkit progress` need not wait for torch
+
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"checks": known}, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        checkpoint.write_bytes(path, (json.dumps({"checks": known}, indent=1) + "\n").encode())
 
 
 def reset() -> bool:

@@ -112,6 +112,9 @@ class Writer:
         axis.set_yticks(range(len(names)), [name.replace("$", r"\$") for name in names])
         axis.invert_yaxis()
         axis.spines[["top", "right"]].set_visible(False)
-        axis.set(xlim=(0, 1), xlabel="probability", ylabel="next word")
+        for place, (_, p) in enumerate(choices):
+            axis.text(p, place, f" {p:.1%}", va="center", fontsize=10)
+        # An unsure network spreads its guess over thousands of words: on an axis up to 1 no bar would be seen.
+        axis.set(xlim=(0, max(0.1, 1.15 * choices[0][1])), xlabel="probability", ylabel="next word")
         axis.set_title("the likeliest next words", fontsize=12)
         return figure, said
