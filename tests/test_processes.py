@@ -57,7 +57,7 @@ def parity(request, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("name", together.SETTINGS)
 def test_losses_and_gradients_are_those_of_one_process(parity, name):
     found = parity["with"][name]
-    most = 1e-4 if name == "byol, whitened" else 1e-5  # a root of a matrix, in single precision, magnifies rounding
+    most = 1e-4 if name.endswith("whitened") else 1e-5  # a root of a matrix, in single precision, magnifies rounding
     assert found["loss"] < 1e-5 and found["gradients"] < most and found["state"] < 1e-5
     assert found["size"] > 1e-4  # there is a gradient at all
 

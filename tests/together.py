@@ -23,6 +23,7 @@ EXTRA = {  # settings that change what is compared, or what counts
     "siamese, mined": ("siamese", {"mining": "semi-hard"}),
     "triplet, random": ("triplet", {"mining": "random"}),
     "byol, whitened": ("byol", {"whiten": True}),
+    "simsiam, whitened": ("simsiam", {"whiten": True}),
     "inpainting, blocks": ("inpainting", {"mask": pretext.blocks}),
 }
 SETTINGS = {name: (name, {}) for name in [*methods.METHODS, *methods.VIDEO, "supervised"]} | EXTRA

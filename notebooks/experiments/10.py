@@ -73,15 +73,12 @@ PARTS |= {"colour": ("saturation", "hue", "grey"), "negative": ("invert",), "all
 # name: (the method whose recipe it follows, what builds it, settings, changes to the TrainConfig, seeds)
 ROWS: dict[str, tuple[str, Callable | None, dict, dict, int]] = {
     **{name: (name, None, {}, {}, 3 if name in ("simclr", "vicreg") else 1) for name in NAMES},
-    **{
-        f"batch-{size}": ("simclr", None, {}, {"batch_size": size, "steps": STEPS * IMAGES // size}, 1)
-        for size in (16, 256)
-    },
+    **{f"batch-{size}": ("simclr", None, {}, {"batch_size": size}, 1) for size in (16, 256)},
     **{f"temperature-{t}": ("simclr", None, {"temperature": t}, {}, 1) for t in (0.05, 1.0)},
-    "byol-plain": ("byol", None, {"whiten": False}, {}, 1),
+    **{f"{name}-plain": (name, None, {"whiten": False}, {}, 1) for name in ("byol", "simsiam")},
     "no-negatives": ("simclr", NoNegatives, {}, {}, 1),
-    "no-stop": ("simsiam", NoStop, {}, {}, 1),
-    "no-predictor": ("simsiam", NoPredictor, {}, {}, 1),
+    "no-stop": ("simsiam", NoStop, {"whiten": False}, {}, 1),
+    "no-predictor": ("simsiam", NoPredictor, {"whiten": False}, {}, 1),
     "no-variance": ("vicreg", None, {"variance": 0.0}, {}, 1),
     "no-covariance": ("vicreg", None, {"covariance": 0.0}, {}, 1),
     **{
@@ -89,7 +86,17 @@ ROWS: dict[str, tuple[str, Callable | None, dict, dict, int]] = {
     },
     "weak": ("simclr", None, {"augment": WEAK}, {}, 1),
 }
-COLLAPSE = ("simclr", "no-negatives", "simsiam", "no-stop", "no-predictor", "vicreg", "no-variance", "no-covariance")
+COLLAPSE = (
+    "simclr",
+    "no-negatives",
+    "simsiam",
+    "simsiam-plain",
+    "no-stop",
+    "no-predictor",
+    "vicreg",
+    "no-variance",
+    "no-covariance",
+)
 
 
 def build(name: str, seed: int) -> nn.Module:
@@ -101,9 +108,10 @@ def build(name: str, seed: int) -> nn.Module:
 
 
 def config(name: str, seed: int = 0) -> train.TrainConfig:
-    """The recipe's, with as many images for every row: STEPS steps of the recipe's batch, at least."""
+    """The recipe's, or the row's, with as many images for every row: STEPS times IMAGES."""
     method, _, _, changes, _ = ROWS[name]
-    return replace(recipes.get(method).lesson, **{"steps": STEPS, "seed": seed, "progress": False, **changes})
+    config = replace(recipes.get(method).lesson, seed=seed, progress=False, **changes)
+    return replace(config, steps=STEPS * IMAGES // config.batch_size)
 
 
 # ----------------------------------------------------------------------------------------------------------- measured
@@ -123,8 +131,8 @@ def projections(method: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 class Course:
     """Called after every step: how loss, spread and rank go on, on the same views of the same images."""
 
-    def __init__(self, method: nn.Module, images: Tensor, steps: int):
-        self.method, self.images, self.steps, self.count = method, images, steps, 0
+    def __init__(self, method: nn.Module, images: Tensor):
+        self.method, self.images, self.count = method, images, 0
         self.after_step = getattr(method, "after_step", None)
         self.record: dict[str, list[float]] = {"step": [], "loss": [], "std": [], "effective_rank": []}
         self.look()
@@ -183,7 +191,7 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
     for seed in resumable.SEEDS[: ROWS[name][-1]]:
         method = build(name, seed)
         if name in COLLAPSE and seed == 0:
-            method.after_step = Course(method.to(device.pick()), splits["val"].images[:512], STEPS)
+            method.after_step = Course(method.to(device.pick()), splits["val"].images[:512])
         result = train.fit(method, splits["train"].images, config(name, seed))
         print(f"{name} {seed}: {result.summary()}", flush=True)
         runs.append((method, result))

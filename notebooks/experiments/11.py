@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import device, evaluate, losses, methods, nets, pretext, recipes, train
-from sslkit.augment import Augment
 from sslkit.data import Split
 
 FILE = Path(__file__).with_suffix(".json")
@@ -55,8 +54,8 @@ class MaskTokensInside(methods.MAE):
 class NoStop(methods.JEPA):
     """The target is the encoder itself, and learns to be easy to predict; layer norm alone, as in the paper."""
 
-    def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        z = self.encoder.tokens(recoloured).float()
+    def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        z = self.encoder.tokens(x).float()
         answer = nn.functional.layer_norm(z, z.shape[-1:])
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
         return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
@@ -72,6 +71,17 @@ class LayerNormOnly(methods.JEPA):
         return z, z.var(dim=0, correction=0).mean()
 
 
+class Shared(methods.JEPA):
+    """What all patches of an image share is asked for, too."""
+
+    @torch.no_grad()
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.target.tokens(x).float()
+        z = nn.functional.layer_norm(z, z.shape[-1:])
+        variance = z.var(dim=0, correction=0)
+        return (z - z.mean(dim=0)) / (variance + 1e-4).sqrt(), variance.mean()
+
+
 MAE, JEPA = (recipes.get(name) for name in ("mae", "jepa"))
 PIXELS = {"target": None, "normalise": False}
 # name: kind, what differs from the recipe's settings, and from its encoder
@@ -85,7 +95,8 @@ VARIANTS: dict[str, tuple[type, dict, dict]] = {
     "wide": (methods.MAE, {}, {"width": 192}),
     "tenth": (methods.MAE, {}, {}),  # of the images
     "jepa-short": (methods.JEPA, {}, {}),
-    "same-colours": (methods.JEPA, {"recolour": Augment()}, {}),
+    "shared": (Shared, {}, {}),
+    "blocks-of-4": (methods.JEPA, {"count": 2, "side": 2, "visible": 6}, {}),  # 2×2 patches
     "layer-norm": (LayerNormOnly, {}, {}),
     "no-stop": (NoStop, {}, {}),
 }

@@ -13,8 +13,6 @@ from sslkit import losses, nets, pretext
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
 
-COLOURS = STRONG.without("scale", "ratio", "rotate")
-
 
 class MAE(nn.Module):
     """What do the hidden patches look like? He et al. 2022, "Masked autoencoders are scalable vision learners".
@@ -70,16 +68,16 @@ class MAE(nn.Module):
 class JEPA(nn.Module):
     """What would be said of the hidden patches? In the manner of I-JEPA: Assran et al. 2023.
 
-        L = mean over hidden patches p of ‖predictor(encoder(visible patches))_p − t_p‖² / D,   t = BN(encoder′(image′))
+        L = mean over hidden patches p of ‖predictor(encoder(visible))_p − t_p‖² / D,   t = norm(encoder′(image))
         θ′ ← m θ′ + (1 − m) θ    after each step: encoder′, the target, follows the encoder; no gradient reaches it
 
     Hidden are `count` blocks of `side` × `side` patches; `visible` of the others are seen. m goes from `momentum` to 1.
-    image′ is in other colours, drawn by `recolour` (not in the paper): else the colour, which all patches share, is all
-    that is learned. BN takes off what a place says of every image of the batch, and divides by the deviation there (in
-    the paper: a layer norm): else the place is all that is learned. So the loss is 1 for who knows nothing (chance).
-    `spread` is the variance that BN has found, over the images, of tokens with mean 0 and variance 1: 0 is a collapse.
+    norm is a layer norm of every token, as in the paper, and then two steps of ours. The mean over the image's tokens
+    is taken off: else what all patches share, the colours, is all that is learned. And each place is made standard over
+    the batch: else the place is. So the loss is 1 for who knows nothing (chance). `spread` is the variance over the
+    images before that last step, of tokens that had variance 1: 0 is a collapse.
 
-    Shapes: views -> images, recoloured (N, C, H, W) each, visible int64 (N, V), hidden int64 (N, count · side²).
+    Shapes: views -> images (N, C, H, W), visible int64 (N, V), hidden int64 (N, count · side²).
     """
 
     whole_batch = True  # what a place says is standardised over all of it
@@ -88,24 +86,22 @@ class JEPA(nn.Module):
         self,
         encoder: nets.Encoder,
         augment: Augment = STRONG,
-        recolour: Augment = COLOURS,
-        count: int = 2,
-        side: int = 2,
-        visible: int = 6,
+        count: int = 6,
+        side: int = 1,
+        visible: int = 8,
         momentum: float = 0.99,
         width: int = 48,
         depth: int = 2,
     ):
         super().__init__()
-        self.encoder, self.augment, self.recolour = _vit(encoder, "jepa"), augment, recolour
+        self.encoder, self.augment = _vit(encoder, "jepa"), augment
         self.blocks, self.momentum = (count, side, visible), momentum
         self.target = follower(self.encoder)
         self.predictor = nets.Predictor(encoder.dim, encoder.dim, width, depth)
 
-    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         x = self.augment(x, generator)
-        drawn = pretext.block_patches(len(x), self.encoder.grid(x), generator, *self.blocks, device=x.device)
-        return x, self.recolour(x, generator), *drawn
+        return x, *pretext.block_patches(len(x), self.encoder.grid(x), generator, *self.blocks, device=x.device)
 
     def predict(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
         return self.predictor(self.encoder.tokens(x, visible), visible, hidden, self.encoder.grid(x))
@@ -115,12 +111,13 @@ class JEPA(nn.Module):
         """What there is to predict of every patch, (N, P, D), and the spread."""
         z = self.target.tokens(x).float()
         z = F.layer_norm(z, z.shape[-1:])
+        z = z - z.mean(dim=1, keepdim=True)
         whole = devices.gather(z)  # of all processes
         variance = whole.var(dim=0, correction=0)
         return (z - whole.mean(dim=0)) / (variance + 1e-4).sqrt(), variance.mean()
 
-    def loss(self, x: Tensor, recoloured: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        answer, spread = self.answer(recoloured)
+    def loss(self, x: Tensor, visible: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        answer, spread = self.answer(x)
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
         return {"loss": loss, "spread": spread}
 

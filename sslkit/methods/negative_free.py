@@ -61,8 +61,8 @@ class SimSiam(nn.Module):
     """Predict the other view's projection, which does not come to meet the prediction. Chen, He 2021.
 
     One network for both views; what is predicted counts as a constant (stop-gradient), and nothing else prevents the
-    collapse. The projector ends with batch norm (Sec. 4.4); the predictor is narrow in the middle, and learns `eager`
-    times as fast as the rest.
+    collapse. The projector ends with batch norm (Sec. 4.4); the predictor is narrow in the middle. Not the paper's: it
+    learns `eager` times as fast as the rest, and with `whiten` what it predicts is made uncorrelated, as in `BYOL`.
     """
 
     def __init__(
@@ -70,13 +70,16 @@ class SimSiam(nn.Module):
         encoder: nets.Encoder,
         augment: Augment = STRONG,
         width: int = 256,
+        dim: int = 128,
         bottleneck: int = 64,
         eager: float = 10.0,
+        whiten: bool = False,
     ):
         super().__init__()
         self.encoder, self.augment, self.eager = encoder, augment, eager
-        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, width), nn.BatchNorm1d(width, affine=False))
-        self.predictor = nets.mlp(width, bottleneck, width)
+        self.projector = nn.Sequential(nets.mlp(encoder.dim, width, dim), nn.BatchNorm1d(dim, affine=False))
+        self.predictor = nets.mlp(dim, bottleneck, dim)
+        self.whiten, self.whole_batch = Whiten(dim) if whiten else nn.Identity(), whiten
 
     def rates(self) -> dict[Tensor, float]:
         return dict.fromkeys(self.predictor.parameters(), self.eager)
@@ -87,7 +90,7 @@ class SimSiam(nn.Module):
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z = self.projector(self.encoder(torch.cat([a, b])))
         p_a, p_b = self.predictor(z).chunk(2)
-        z_a, z_b = z.detach().chunk(2)  # the stop-gradient
+        z_a, z_b = self.whiten(z.detach()).chunk(2)  # the stop-gradient
         return {"loss": (losses.normalised_mse(p_a, z_b) + losses.normalised_mse(p_b, z_a)) / 2}
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
