@@ -53,22 +53,22 @@ RECIPES = {
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
     "moco": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
     "byol": Recipe(
-        TrainConfig(steps=2400, batch_size=32, lr=1e-3),
-        TrainConfig(steps=7200, batch_size=32, lr=1e-3),
+        TrainConfig(steps=5000, batch_size=32, lr=1e-3),
+        TrainConfig(steps=10000, batch_size=32, lr=1e-3),
         settings={"whiten": True},
     ),
     "simsiam": Recipe(
-        TrainConfig(steps=3000, batch_size=32, lr=1e-3),
-        TrainConfig(steps=9000, batch_size=32, lr=1e-3),
+        TrainConfig(steps=5000, batch_size=32, lr=1e-3),
+        TrainConfig(steps=10000, batch_size=32, lr=1e-3),
         settings={"whiten": True},
     ),
     "barlow-twins": Recipe(
         TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
     ),
-    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=9000, batch_size=32)),
+    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=20000, batch_size=32)),
     "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
-        TrainConfig(steps=1500, batch_size=128, lr=2e-3),
+        TrainConfig(steps=3600, batch_size=128, lr=2e-3),
         TrainConfig(steps=9000, batch_size=128, lr=2e-3),
         settings={"ratio": 0.5, "target": pretext.contrast_normalised_edges, "normalise": False},
         net="vit",

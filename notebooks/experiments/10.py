@@ -1,14 +1,14 @@
 """Lesson 10: beyond pretext. Resumable: what stands in 10.json is not measured again.
 
-    python notebooks/experiments/10.py                    everything, about 15 minutes on 2 cores
+    python notebooks/experiments/10.py                    everything, about 12 minutes on 2 cores
     python notebooks/experiments/10.py moco without-hue   these rows only
 
 Pretrained as often as a row's group says; each frozen encoder is probed with ten draws of ten labels a class.
 
 10.json: {"made_with": {…}, "random" (the untrained encoder) | "simclr" | "batch-16" | …: what resumable.py says of a
-    row, and "settings": it was made with; "seconds": of pretraining, "loss": in the last epoch, "std",
-    "effective_rank": of the projections of val's images (evaluate.collapse), "encoder": the same of what the encoder
-    itself gives, "background": how often the nearest neighbour shares the background rather than the digit
+    row, and "settings": it was made with; "seconds": of pretraining, "loss": in the last epoch,
+    "projection": {"std", "effective_rank"} of the projections of val's images (evaluate.collapse), "encoder": the same
+    of what the encoder itself gives, "background": how often the nearest neighbour shares the background rather than the digit
     (follows_background); rows of collapse also "course": {"step": […], "loss", "std", "effective_rank"}, on 512 images
     of val as training went on, for the first seed}
 """
@@ -200,8 +200,8 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
     row["seconds"] = median(result.seconds for _, result in runs)
     row["loss"] = mean(result.history[-1]["loss"] for _, result in runs)
     found = [[evaluate.collapse(z) for z in projections(m, splits["val"].images)] for m, _ in runs]
-    row["encoder"] = {key: mean(h[key] for h, _ in found) for key in ("std", "effective_rank")}
-    row |= {key: mean(z[key] for _, z in found) for key in ("std", "effective_rank")}
+    for place, of in enumerate(("encoder", "projection")):
+        row[of] = {key: mean(both[place][key] for both in found) for key in ("std", "effective_rank")}
     row["background"] = mean(follows_background(m.encoder) for m, _ in runs)
     if name in COLLAPSE:
         row["course"] = runs[0][0].after_step.record
@@ -222,7 +222,7 @@ def settings(name: str) -> dict:
 
 def main() -> None:
     rows: dict[str, Callable[[str, dict], dict]] = {"random": untrained}
-    resumable.run(__doc__, FILE, {"steps": STEPS}, rows | dict.fromkeys(ROWS, measure), "effective_rank")
+    resumable.run(__doc__, FILE, {"steps": STEPS}, rows | dict.fromkeys(ROWS, measure), "projection")
 
 
 if __name__ == "__main__":

@@ -474,7 +474,8 @@ print(f"{'':<26}{'loss':>8}{'std':>6}{'rank':>6}{'accuracy':>10}")
 for title, (_, rows) in broken.items():
     for label, name in rows.items():
         row = sweep[name]
-        figures = f"{row['loss']:>8.2f}{row['std']:>6.2f}{row['effective_rank']:>6.0f}{row['mean']:>10.3f}"
+        std, rank = row["projection"].values()
+        figures = f"{row['loss']:>8.2f}{std:>6.2f}{rank:>6.0f}{row['mean']:>10.3f}"
         print(f"{f'{title}, {label}':<26}{figures}")
 
 # %% [markdown]

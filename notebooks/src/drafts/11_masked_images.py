@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Masked images
 #
-# **The question: hide three quarters of an image. What is worth predicting of them, the pixels or what they mean?**
+# **The question: hide half of an image. What is worth predicting of it, the pixels or what they mean?**
 #
 # Lesson 02 hid a part of the picture and had a network paint it. This is the same idea, ten years on, with three things
 # changed. The picture is a sequence of small squares. The encoder gets the visible squares and nothing else. And what is
@@ -379,25 +379,28 @@ plots.bars({label: sweep[name] for name, label in names.items()}, chance=0.1, ti
 # \qquad t = \text{norm}(f_\xi(\text{image}')), \qquad \xi \leftarrow m\,\xi + (1 - m)\,\theta$$
 #
 # Where does the target come from? It is a slow copy of the encoder: after each step it moves a little towards it. It gets
-# **no gradient**. What is hidden are whole blocks of patches: a single missing patch can be told from its neighbours
-# without knowing what is there.
+# **no gradient**.
 #
-# A target that is learned looks for what is easy to predict, and finds it. Two things are ours, not the paper's; each
-# closes a way out that we had to find first:
+# A target that is learned looks for what is easy to predict, and finds it. The paper's *norm* is a layer norm of every token.
+# Two steps are ours; each closes a way out that we had to find first:
 #
-# - *the colour*: every patch of a picture knows it. So the target sees the image in other colours.
-# - *the place*: what all images have there needs no looking. So from each target the mean over the batch is taken off, and
-#   the deviation divided out. To know nothing costs 1 again.
+# - *what all patches of a picture share*, its colours above all, can be seen in any of them. So the mean over the picture's
+#   tokens is taken off;
+# - *the place*: what all pictures have there can be told without looking. So each place is made standard over the batch. To
+#   know nothing costs 1 again.
+#
+# The paper hides large blocks of patches: the neighbours of a single one give it away. On a grid of 4 by 4 that does not
+# show; here six patches are hidden one by one, and eight are seen.
 
 # %%
-visible, hidden = pretext.block_patches(8, (4, 4), device.generator(3), count=2, side=2, visible=6)
-others = torch.ones(8, 16).scatter(1, visible, 0).argsort(dim=1, descending=True, stable=True)[:, :-6]
+visible, hidden = pretext.block_patches(8, (4, 4), device.generator(3), count=6, side=1, visible=8)
+others = torch.ones(8, 16).scatter(1, visible, 0).argsort(dim=1, descending=True, stable=True)[:, :-8]
 pictures = torch.cat([shown(some, hidden), shown(some, others), some])
 plots.image_grid(pictures, columns=8, size=0.75, rows=["asked for", "visible", "image"])
 
 # %% [markdown]
-# *Figure: eight images; above, the two blocks of 2×2 patches that are asked for, in grey; in the middle the 6 patches
-# that the encoder sees; below, the images.*
+# *Figure: eight images; above, in grey, the patches that are asked for, six or, where two fell on the same place, fewer; in the
+# middle the 8 patches that the encoder sees; below, the images.*
 #
 # ## Broken on purpose: a target that learns
 #
@@ -408,8 +411,8 @@ plots.image_grid(pictures, columns=8, size=0.75, rows=["asked for", "visible", "
 class NoStop(methods.JEPA):
     """The target is the encoder itself, and learns to be easy to predict."""
 
-    def loss(self, x, recoloured, visible, hidden):
-        z = self.encoder.tokens(recoloured).float()
+    def loss(self, x, visible, hidden):
+        z = self.encoder.tokens(x).float()
         answer = F.layer_norm(z, z.shape[-1:])
         loss = losses.squared_error(self.predict(x, visible, hidden), nets.take(answer, hidden))
         return {"loss": loss, "spread": answer.var(dim=0, correction=0).mean()}
@@ -426,7 +429,7 @@ my_guess = ...
 jepa = {}
 for name, kind in {"the target follows": methods.JEPA, "the target learns": NoStop}.items():
     with device.seeded(0):
-        jepa[name] = kind(nets.ViT(), augment.STRONG)
+        jepa[name] = kind(nets.ViT())
     quick = train.TrainConfig(steps=200, batch_size=128, lr=2e-3, progress=False)
     last = train.fit(jepa[name], known.images, quick).history[-1]
     print(f"{name:<20} loss {last['loss']:.3f}   spread {last['spread']:.3f}")
