@@ -65,7 +65,7 @@ RECIPES = {
     "barlow-twins": Recipe(
         TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
     ),
-    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=20000, batch_size=32)),
+    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
     "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
     "mae": Recipe(
         TrainConfig(steps=3600, batch_size=128, lr=2e-3),
