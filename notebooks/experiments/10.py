@@ -9,8 +9,8 @@ Pretrained as often as a row's group says; each frozen encoder is probed with te
     row, and "settings": it was made with; "seconds": of pretraining, "loss": in the last epoch,
     "projection": {"std", "effective_rank"} of the projections of val's images (evaluate.collapse), "encoder": the same
     of what the encoder itself gives, "background": how often the nearest neighbour shares the background rather than
-    the digit (follows_background); rows of collapse also "course": {"step": […], "loss", "std", "effective_rank"}, on 512 images
-    of val as training went on, for the first seed}
+    the digit (follows_background); rows of collapse also "course": {"step": […], "loss", "std", "effective_rank"}, on
+    512 images of val as training went on, for the first seed}
 """
 
 from __future__ import annotations
