@@ -82,7 +82,7 @@ SHAPES = {
     **dict.fromkeys(("simclr", "moco", "byol", "simsiam", "barlow-twins", "vicreg"), [IMAGE, IMAGE]),
     "dino": [IMAGE, IMAGE, (N, 3, 8, 8), (N, 3, 8, 8)],
     "mae": [IMAGE, (N, 4), (N, 12)],
-    "jepa": [IMAGE, IMAGE, (N, 8), (N, 8)],
+    "jepa": [IMAGE, (N, 8), (N, 8)],
     "supervised": [IMAGE, LABEL],
 }
 
