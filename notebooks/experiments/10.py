@@ -1,7 +1,7 @@
 """Lesson 10: beyond pretext. Resumable: what stands in 10.json is not measured again.
 
     python notebooks/experiments/10.py                    everything, about 12 minutes on 2 cores
-    python notebooks/experiments/10.py moco without-hue   these rows only
+    python notebooks/experiments/10.py moco without-crop  these rows only
 
 Pretrained as often as a row's group says; each frozen encoder is probed with ten draws of ten labels a class.
 
