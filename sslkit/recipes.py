@@ -51,7 +51,7 @@ RECIPES = {
     ),
     "triplet": Recipe(TrainConfig(steps=2000, batch_size=128), TrainConfig(steps=3500, batch_size=128)),
     "simclr": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=3300, batch_size=64)),
-    "moco": Recipe(TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)),
+    "moco": Recipe(TrainConfig(steps=5000, batch_size=32, lr=1e-3), TrainConfig(steps=10000, batch_size=32, lr=1e-3)),
     "byol": Recipe(
         TrainConfig(steps=5000, batch_size=32, lr=1e-3),
         TrainConfig(steps=10000, batch_size=32, lr=1e-3),
@@ -63,10 +63,14 @@ RECIPES = {
         settings={"whiten": True},
     ),
     "barlow-twins": Recipe(
-        TrainConfig(steps=2200, batch_size=64, lr=1e-3), TrainConfig(steps=4400, batch_size=64, lr=1e-3)
+        TrainConfig(steps=5000, batch_size=32, lr=1e-3), TrainConfig(steps=10000, batch_size=32, lr=1e-3)
     ),
     "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
-    "dino": Recipe(TrainConfig(steps=1600, batch_size=64, lr=1e-3), TrainConfig(steps=3200, batch_size=64, lr=1e-3)),
+    "dino": Recipe(
+        TrainConfig(steps=5000, batch_size=32, lr=1e-3),
+        TrainConfig(steps=10000, batch_size=32, lr=1e-3),
+        settings={"whiten": True, "crops": 0},
+    ),
     "mae": Recipe(
         TrainConfig(steps=3600, batch_size=128, lr=2e-3),
         TrainConfig(steps=9000, batch_size=128, lr=2e-3),
