@@ -45,7 +45,7 @@ experiments: .venv/.stamp-core  ## measure what is too long for a lesson (LESSON
 	@ls notebooks/experiments/$(or $(LESSON),[0-9][0-9]).py >/dev/null
 	set -e; for script in notebooks/experiments/$(or $(LESSON),[0-9][0-9]).py; do $(BIN)/python $$script $(ARGS); done
 
-scoreboard: .venv/.stamp-core  ## measure what the scoreboard lacks, and print it (ARGS="simclr --budget long")
+scoreboard: .venv/.stamp-core  ## measure what the scoreboard lacks, and print it (ARGS="--methods simclr --budget long")
 	$(BIN)/python notebooks/experiments/scoreboard.py $(ARGS)
 
 assignments: .venv/.stamp-test  ## build the assignments' student releases (ARGS="A1 A3")

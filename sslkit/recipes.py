@@ -65,7 +65,7 @@ RECIPES = {
     "barlow-twins": Recipe(
         TrainConfig(steps=5000, batch_size=32, lr=1e-3), TrainConfig(steps=10000, batch_size=32, lr=1e-3)
     ),
-    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=4400, batch_size=64)),
+    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=20000, batch_size=32)),
     "dino": Recipe(
         TrainConfig(steps=5000, batch_size=32, lr=1e-3),
         TrainConfig(steps=10000, batch_size=32, lr=1e-3),

@@ -23,6 +23,7 @@ FIELDS = (
     *("data_hash", "metric", "mean", "std", "low", "high", "pretrain_seeds", "label_draws", "pretrain_seconds"),
     *("block", "settings"),
 )
+CONTROLS = ("random", "supervised")  # an encoder that was not trained; all of the network trained on the few labels
 FILE = Path(__file__).parent.parent / "notebooks" / "scoreboard.json"
 
 
@@ -90,9 +91,25 @@ def find(table: dict, **where) -> list[dict]:
     return [row for row in table["rows"] if all(row.get(key) == value for key, value in where.items())]
 
 
+def verdict(row: dict, control: dict) -> str:
+    """What the two 95 % intervals say: "better", "worse", or "" where they overlap and neither is shown."""
+    return "better" if row["low"] > control["high"] else "worse" if row["high"] < control["low"] else ""
+
+
+def control_of(row: dict, kind: str, rows: list[dict]) -> dict | None:
+    """The control's row with the same kind of encoder, data and labels; None if it is not there."""
+    from sslkit import recipes
+
+    recipe = recipes.RECIPES.get(row["method"])
+    name = kind if recipe is None or recipe.net == "convnet" else f"{kind}, {recipe.net}"
+    same = {"data": row["data"], "labels_per_class": row["labels_per_class"]}
+    return next(iter(find({"rows": rows}, method=name, **same)), None)
+
+
 def render(rows: list[dict]) -> str:
     """The rows as a text table, one line a method and budget, one column a number of labels: mean ± std.
 
+    The last columns hold the verdict on the controls among the rows, at ten labels a class if there are.
     Rows of several data sets are several tables: accuracies on different data have nothing to do with each other.
     """
     if not rows:
@@ -106,13 +123,23 @@ def render(rows: list[dict]) -> str:
         lines.setdefault((r["data"], r["method"], r["task"], r["budget"]), {})[r["labels_per_class"]] = r
     at = 10 if 10 in counts else counts[0]
     best_last = sorted(lines, key=lambda key: lines[key].get(at, {"mean": 0})["mean"])
+    kinds = [kind for kind in CONTROLS if find({"rows": rows}, method=kind)]
     head = f"{'method':<18}{'budget':<7}" + "".join(f"{c:>10}" for c in counts)
+    head += "".join(f"{kind[:6]:>8}" for kind in kinds)
     body = []
     for key in best_last:
         cells = (lines[key].get(c) for c in counts)
         text = "".join(f"{'–' if r is None else _mean(r):>10}" for r in cells)
-        body.append(f"{key[1]:<18}{key[3]:<7}{text}")
-    return "\n".join([f"{'':<25}test accuracy by number of labels a class, mean ± std", head, "-" * len(head), *body])
+        body.append(f"{key[1]:<18}{key[3]:<7}{text}{_against(lines[key].get(at), kinds, rows)}".rstrip())
+    title = f"{'':<25}test accuracy by number of labels a class, mean ± std"
+    signs = f"last columns, with {at}: + better, − worse than {' and '.join(kinds)}, = not told apart (95 % intervals)"
+    return "\n".join([title, head, "-" * len(head), *body, *([signs] if kinds else [])])
+
+
+def _against(row: dict | None, kinds: list[str], rows: list[dict]) -> str:
+    controls = [row and control_of(row, kind, rows) for kind in kinds]
+    signs = {"better": "+", "worse": "−", "": "="}
+    return "".join(f"{signs[verdict(row, c)] if row and c and c is not row else '':>8}" for c in controls)
 
 
 def _mean(row: dict) -> str:

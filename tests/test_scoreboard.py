@@ -159,7 +159,7 @@ def test_the_table_shows_mean_and_standard_deviation_by_method_and_labels():
     rows = [
         entry(),
         entry(labels_per_class=1, mean=0.4321, std=0.0456),
-        entry(method="random", mean=0.25, std=0),
+        entry(method="untrained", mean=0.25, std=0),
         entry(budget="long", mean=0.85, std=0.01),
     ]
     title, head, rule, *body = scoreboard.render(rows).splitlines()
@@ -168,7 +168,7 @@ def test_the_table_shows_mean_and_standard_deviation_by_method_and_labels():
     assert set(rule) == {"-"} and len(rule) == len(head)
     cells = [re.split(r" +(?!±)", line) for line in body]
     assert cells == [  # the best at ten labels is last
-        ["random", "lesson", "–", "0.25"],
+        ["untrained", "lesson", "–", "0.25"],
         ["simclr", "lesson", "0.43 ±.05", "0.78 ±.02"],
         ["simclr", "long", "–", "0.85 ±.01"],
     ]
@@ -184,3 +184,37 @@ def test_every_data_set_has_a_table_of_its_own():
     first, second = scoreboard.render(rows).split("\n\n")
     assert first.startswith("many\n") and second.startswith("few\n")
     assert "few" not in first and "many" not in second
+
+
+# ---- against the controls ----------------------------------------------------------------------------------------
+
+
+def test_the_verdict_is_that_of_the_intervals():
+    control = entry(method="random", mean=0.5, low=0.45, high=0.55)
+    assert scoreboard.verdict(entry(low=0.56, high=0.8), control) == "better"
+    assert scoreboard.verdict(entry(low=0.2, high=0.44), control) == "worse"
+    assert scoreboard.verdict(entry(low=0.55, high=0.8), control) == ""  # they touch
+    assert scoreboard.verdict(entry(low=0.2, high=0.9), control) == ""
+
+
+def test_the_control_has_the_same_encoder_data_and_labels():
+    rows = [entry(method=name, labels_per_class=n) for name in ("random", "random, vit", "supervised") for n in (1, 10)]
+    assert scoreboard.control_of(entry(), "random", rows) is rows[1]
+    assert scoreboard.control_of(entry(method="mae", labels_per_class=1), "random", rows) is rows[2]
+    assert scoreboard.control_of(entry(method="mae"), "supervised", rows) is None  # of that encoder there is none
+    assert scoreboard.control_of(entry(data="mnist"), "random", rows) is None
+
+
+def test_the_table_says_who_is_better_than_the_controls():
+    rows = [
+        entry(method="random", mean=0.3, low=0.28, high=0.32),
+        entry(method="supervised", mean=0.8, low=0.78, high=0.82),
+        entry(method="rotation", mean=0.6, low=0.58, high=0.62),
+        entry(method="simclr", mean=0.81, low=0.79, high=0.83),
+    ]
+    _, head, _, *body, legend = scoreboard.render(rows).splitlines()
+    assert head.split()[-2:] == ["random", "superv"]
+    signs = {line.split()[0]: line.split()[4:] for line in body}
+    assert signs == {"random": ["−"], "rotation": ["+", "−"], "supervised": ["+"], "simclr": ["+", "="]}
+    assert legend.startswith("last columns, with 10: + better, − worse than random and supervised")
+    assert "last columns" not in scoreboard.render(rows[2:])  # no control is shown

@@ -1,6 +1,6 @@
 """Lesson 09: when has a pretext stopped, how many layers to copy, freeze or not? Resumable, see resumable.py.
 
-    python notebooks/experiments/09.py                     everything, about 90 minutes on 2 cores
+    python notebooks/experiments/09.py                     everything, about an hour on 2 cores
     python notebooks/experiments/09.py trace-rotation      these rows only
 
 09.json: {"made_with": {…},
@@ -10,9 +10,11 @@
     "before" (a quarter of the way to the plateau), "at" it and "after" it (the last), each what resumable.py says of a
     row;
 "rotation-3-frozen" | …: the first 3 blocks of a pretrained encoder copied, and frozen (or fine-tuned, or gradual: see
-    transfer.train); three pretraining seeds, four draws of ten labels a class each: what resumable.py says of a row;
+    transfer.train); three pretraining seeds, two draws of ten labels a class each: what resumable.py says of a row;
 "random-3-frozen" | …: the same with the first blocks of an encoder that was not trained;
-"scratch": nothing copied; the control}
+"scratch": nothing copied; the control;
+"fashion-scratch-fine-tuned", "fashion-vicreg-frozen" | …: the same on Fashion-MNIST, all blocks copied; its files are
+    downloaded once}
 """
 
 from __future__ import annotations
@@ -21,16 +23,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import resumable
+import torch
 from scoreboard import pretrained
+from torch import Tensor, nn
 
 from sslkit import checkpoint, device, evaluate, nets, recipes, train, transfer
-from sslkit.data import Split
+from sslkit.augment import STRONG, Augment
+from sslkit.data import Split, load
 
 FILE = Path(__file__).with_suffix(".json")
 PRETEXTS = ("jigsaw", "rotation", "vicreg")
-MODES, LAYERS, DRAWS = transfer.MODES, (1, 2, 3, 4), 4
-EPOCHS, EVERY = 60, 4
+MODES, LAYERS, DRAWS = transfer.MODES, (1, 2, 3, 4), 2
+EPOCHS, EVERY = 32, 4
+CLOTHES = ("scratch-fine-tuned",) + tuple(f"{s}-{m}" for s in ("random", "rotation", "vicreg") for m in MODES[:2])
 RULE = {"patience": 5, "min_gain": 0.01}  # stopped: for five epochs no loss on val that is lower by a hundredth
 
 
@@ -96,18 +103,49 @@ def moment(stage: str, losses: list[float]) -> int:
 
 def copied(name: str, splits: dict[str, Split]) -> dict:
     pretext, layers, mode = name.split("-", 2) if name != "scratch" else ("", "0", "fine-tuned")
+    return trained(pretext, int(layers), mode, splits["train"].images, splits, STRONG)
+
+
+def elsewhere(name: str, splits: dict[str, Split]) -> dict:
+    """Learned on digits, used on clothes: in colour and 32×32, as the encoder knows pictures."""
+    _, pretext, mode = name.split("-", 2)
+    clothes = {}
+    for part in ("train", "test"):
+        split = load("fashion-mnist", part)
+        images = nn.functional.pad(split.images, (2, 2, 2, 2)).expand(-1, 3, -1, -1)
+        clothes[part] = replace(split, images=images)
+    clothes["test"] = clothes["test"].subset(torch.arange(2000))
+    augment = recipes.augment_for(recipes.get("vicreg"), "fashion-mnist")
+    layers, pretext = (0, "") if pretext == "scratch" else (len(nets.ConvNet().blocks), pretext)
+    return trained(pretext, layers, mode, splits["train"].images, clothes, augment)
+
+
+def trained(pretext: str, layers: int, mode: str, images: Tensor, splits: dict[str, Split], augment: Augment) -> dict:
+    """So many layers of what `pretext` learned from `images`, and then ten labels a class of `splits`."""
     scores = []
     for seed in resumable.SEEDS if pretext else (0,):
         source = nets.ConvNet()
         if pretext == "random":
             source = resumable.random_encoders()[seed]
         elif pretext:
-            source = checkpoint.encoder_of(pretrained(pretext, "lesson", seed, splits["train"].images))
+            source = checkpoint.encoder_of(pretrained(pretext, "lesson", seed, images))
         draws = DRAWS if pretext else len(resumable.SEEDS) * DRAWS
-        found = transfer.label_efficiency(source, splits, [resumable.LABELS], draws, int(layers), mode)
+        found = transfer.label_efficiency(source, splits, [resumable.LABELS], draws, layers, mode, augment)
         scores.append(found[resumable.LABELS])
-    right = "".join(resumable.DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
-    return resumable.figures(scores) | {"right": right}
+    return resumable.figures(scores) | {"right": resumable.right(scores)}
+
+
+def with_gains(results: dict, sources: np.ndarray) -> dict:
+    """What each row gains over copying nothing, and over as many layers of an encoder that was not trained."""
+    rows = {name: row for name, row in results.items() if "right" in row}
+    for name, row in rows.items():
+        away, parts = name.startswith("fashion"), name.split("-", 2)
+        controls = {"fashion-scratch-fine-tuned", f"fashion-random-{parts[-1]}"} if away else {"scratch"}
+        if not away and len(parts) == 3:
+            controls.add(f"random-{parts[1]}-frozen")
+        over = np.arange(len(row["right"])) if away else sources
+        row["gain"] = {one: resumable.gain(row, rows[one], over) for one in sorted(controls & rows.keys() - {name})}
+    return results
 
 
 def main() -> None:
@@ -119,7 +157,8 @@ def main() -> None:
     rows = {"scratch": copied} | {f"random-{n}-frozen": copied for n in LAYERS}
     rows |= {f"{pretext}-{n}-{mode}": copied for pretext in PRETEXTS for n in LAYERS for mode in MODES}
     rows |= {f"trace-{pretext}": trace for pretext in PRETEXTS}
-    resumable.run(__doc__, FILE, made_with, rows)
+    rows |= {f"fashion-{source}": elsewhere for source in CLOTHES}
+    resumable.run(__doc__, FILE, made_with, rows, gains=with_gains)
 
 
 if __name__ == "__main__":

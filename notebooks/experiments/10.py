@@ -76,6 +76,7 @@ ROWS: dict[str, tuple[str, Callable | None, dict, dict, int]] = {
     **{f"batch-{size}": ("simclr", None, {}, {"batch_size": size}, 1) for size in (16, 256)},
     **{f"temperature-{t}": ("simclr", None, {"temperature": t}, {}, 1) for t in (0.05, 1.0)},
     **{f"{name}-plain": (name, None, {"whiten": False}, {}, 1) for name in ("byol", "simsiam", "dino")},
+    "dino-crops": ("dino", None, {"crops": 2}, {}, 1),  # small ones, too
     "no-negatives": ("simclr", NoNegatives, {}, {}, 1),
     "no-stop": ("simsiam", NoStop, {"whiten": False}, {}, 1),
     "no-predictor": ("simsiam", NoPredictor, {"whiten": False}, {}, 1),

@@ -1,42 +1,52 @@
 """Measure rows of the scoreboard: a method over three pretraining seeds, its probe over ten draws of labels each.
 
-python notebooks/experiments/scoreboard.py                       what is missing, and the controls of 01.json
-python notebooks/experiments/scoreboard.py simclr --budget long  this method again
+python notebooks/experiments/scoreboard.py                                 what is missing; all of it in 1 to 2 hours
+python notebooks/experiments/scoreboard.py --methods simclr --budget long  this row again
+python notebooks/experiments/scoreboard.py --methods simclr --seeds 1      the same, and seed 1 is trained anew
+
+What is trained is kept in runs/scoreboard/, so an interrupted run goes on where it was. The controls come from the
+experiments of lessons 01 and 11. "long" is for some methods only, those of LONG.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 
-from sslkit import checkpoint, device, evaluate, recipes, scoreboard, train
+import matplotlib
+
+from sslkit import checkpoint, device, evaluate, names, plots, recipes, scoreboard, train
 from sslkit.data import load
 
 SEEDS, DRAWS, DATA = (0, 1, 2), 10, "photodigits"
+LONG = ("rotation", "simclr", "vicreg")
 RUNS = Path(__file__).parents[2] / "runs" / "scoreboard"
 CONTROLS = {"strong": "supervised", "weak": "supervised, weak", "random": "random", "pixels": "pixels"}
 VIT = {"random": "random, vit", "supervised": "supervised, vit"}  # mae and jepa have another encoder than the others
 
 
-def pretrained(method: str, budget: str, seed: int, images) -> dict:
+def pretrained(method: str, budget: str, seed: int, images, anew: bool = False) -> dict:
     """The checkpoint of one pretraining run, from runs/scoreboard/ if it is there and was made in the same way."""
     recipe, file = recipes.get(method), RUNS / f"{method}-{budget}-{seed}.pt"
     config = replace(getattr(recipe, budget), seed=seed, progress=False)
-    if file.exists() and (content := checkpoint.load(file))["settings"] == asdict(config):
+    settings = {**asdict(config), **recipes.described(recipe)}
+    if not anew and file.exists() and (content := checkpoint.load(file))["settings"] == settings:
         return content
     with device.seeded(seed):
         built = recipes.build(method, recipes.encoder_for(method), DATA)
     result = train.fit(built, images, config)
     print(f"{method} {budget} seed {seed}: {result.summary()}", flush=True)
-    facts = {"settings": asdict(config), "history": result.history, "seconds": result.seconds}
+    facts = {"settings": settings, "history": result.history, "seconds": result.seconds}
     return checkpoint.load(checkpoint.save(file, built, name=method, data=DATA, **facts))
 
 
-def measure(method: str, budget: str, splits: dict) -> list[dict]:
-    runs = [pretrained(method, budget, seed, splits["train"].images) for seed in SEEDS]
+def measure(method: str, budget: str, splits: dict, anew: Collection[int] = ()) -> list[dict]:
+    runs = [pretrained(method, budget, seed, splits["train"].images, seed in anew) for seed in SEEDS]
     scores = []
     for run in runs:
         encoder = checkpoint.encoder_of(run).to(device.pick())
@@ -49,7 +59,7 @@ def measure(method: str, budget: str, splits: dict) -> list[dict]:
         pretrain_seeds=len(SEEDS),
         label_draws=DRAWS,
         pretrain_seconds=round(median(run["seconds"] for run in runs), 1),
-        settings={**runs[0]["settings"], **recipes.described(recipes.get(method))},
+        settings=runs[0]["settings"],
     )
 
 
@@ -79,18 +89,54 @@ def _control(method: str, count: int, figures: dict, score: dict, splits: dict, 
     return {**where, "labels_per_class": count, "metric": "accuracy", **figures, **made, "settings": {}}
 
 
+SHOWN = {"random": "lesson", "supervised": "lesson", "rotation": "lesson", "simclr": "lesson", "vicreg": "long"}
+PICTURE = scoreboard.FILE.with_suffix(".svg")
+
+
+def draw(table: dict, file: Path = PICTURE) -> None:
+    """The figure of the README: accuracy over labels. It carries the numbers that it was drawn from."""
+    curves = {}
+    for method, budget in SHOWN.items():
+        found = scoreboard.find(table, data=DATA, method=method, budget=budget)
+        curves[method] = {row["labels_per_class"]: row for row in found}
+    with matplotlib.rc_context({"svg.hashsalt": "sslkit"}):  # the same file from the same numbers
+        figure = plots.label_efficiency(curves)
+        figure.savefig(file, metadata={"Date": None, "Description": numbers(table)})
+
+
+def numbers(table: dict) -> str:
+    rows = [row for m, b in SHOWN.items() for row in scoreboard.find(table, data=DATA, method=m, budget=b)]
+    return "; ".join(f"{row['method']} {row['labels_per_class']}: {row['mean']} {row['std']}" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="*", help="measure these again; without any: what is missing")
+    parser.add_argument("--methods", nargs="+", default=(), metavar="NAME", help="measure these again")
     parser.add_argument("--budget", choices=("lesson", "long"), help="only this budget")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(), choices=SEEDS, help="train these anew")
     wanted = parser.parse_args()
+    for method in wanted.methods:
+        names.pick(method, recipes.RECIPES, "method")
+    if wanted.seeds and not wanted.methods:
+        parser.error("--seeds says which runs are trained anew; say of which methods, with --methods")
     splits = {name: load(DATA, name) for name in ("train", "val", "test")}
     scoreboard.add(controls(splits))
-    for method in wanted.methods or recipes.RECIPES:
-        for budget in [wanted.budget] if wanted.budget else ("lesson", "long"):
-            here = {"method": method, "budget": budget, "data": DATA, "data_hash": splits["test"].hash}
-            if wanted.methods or not scoreboard.find(scoreboard.load(), **here):
-                scoreboard.add(measure(method, budget, splits))
+    budgets = [wanted.budget] if wanted.budget else ("lesson", "long")
+    rows = [(method, budget) for method in wanted.methods or recipes.RECIPES for budget in budgets]
+    if not wanted.methods:
+        there, here = scoreboard.load(), {"data": DATA, "data_hash": splits["test"].hash}
+        rows = [(m, b) for m, b in rows if b == "lesson" or m in LONG]
+        rows = [(m, b) for m, b in rows if not scoreboard.find(there, method=m, budget=b, **here)]
+    start = time.monotonic()
+    for done, (method, budget) in enumerate(rows):
+        left = (time.monotonic() - start) / done * (len(rows) - done) / 60 if done else None
+        print(
+            f"row {done + 1} of {len(rows)}: {method} {budget}",
+            f"about {left:.0f} min left" if left else "",
+            flush=True,
+        )
+        scoreboard.add(measure(method, budget, splits, wanted.seeds))
+    draw(scoreboard.load())
     print(scoreboard.render(scoreboard.load()["rows"]))
 
 
