@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslkit import augment, device, losses, methods, nets, pairs
+from sslkit import augment, device, losses, methods, nets, pairs, scoreboard
 from sslkit.augment import to_float
 from sslkit.data import Split, load
 
@@ -45,6 +45,15 @@ def test_an_experiment_says_what_it_writes_and_starts_nothing_when_imported(path
     before = {file: file.stat().st_mtime_ns for file in path.parent.iterdir() if file.is_file()}
     assert imported(path).__doc__
     assert {file: file.stat().st_mtime_ns for file in path.parent.iterdir() if file.is_file()} == before
+
+
+def test_the_picture_of_the_readme_shows_the_scoreboard_as_it_is(tmp_path):
+    script = imported(NOTEBOOKS / "experiments" / "scoreboard.py")
+    table = scoreboard.load()
+    drawn_from = re.search("<dc:description>(.*?)</dc:description>", script.PICTURE.read_text(encoding="utf-8"), re.S)
+    assert drawn_from and drawn_from[1] == script.numbers(table), "make scoreboard draws it anew"
+    script.draw(table, tmp_path / "again.svg")
+    assert script.numbers(table) in (tmp_path / "again.svg").read_text(encoding="utf-8")
 
 
 def test_what_was_measured_is_kept_and_what_is_missing_is_added(tmp_path, monkeypatch):
@@ -280,7 +289,7 @@ def test_every_variant_of_lesson_11_is_built_and_differs_from_the_recipe(elevent
 
 def test_lesson_11_breaks_what_its_experiment_breaks(eleventh, val):
     scope: dict = {"methods": methods, "losses": losses, "nets": nets, "F": torch.nn.functional}
-    exec(cell_with("drafts/11_masked_images.py", "class NoStop"), scope)
+    exec(cell_with("11_masked_images.py", "class NoStop"), scope)
     outs = []
     for kind in (scope["NoStop"], eleventh.NoStop):
         with device.seeded(0):
