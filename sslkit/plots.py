@@ -119,7 +119,7 @@ def bars(
         names, mean, xerr=std, color=[colour(n) for n in names], error_kw={"ecolor": "black", "capsize": 3, "lw": 1}
     )
     for i, (m, s) in enumerate(zip(mean, std, strict=True)):
-        axis.text(m + s + 0.015, i, f"{m:.2f}", va="center", fontsize=10)
+        axis.annotate(f"{m:.2f}", (m + s, i), (6, 0), textcoords="offset points", va="center", fontsize=10)
     if chance is not None:
         axis.axvline(chance, color="black", linestyle=":", linewidth=1)
         axis.text(chance, -0.5, "chance", ha="center", va="bottom", fontsize=8)

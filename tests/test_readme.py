@@ -173,3 +173,18 @@ def test_example_is_read():
 )
 def test_wrong_commands_are_seen(line: str, accepted: bool, monkeypatch, capsys):
     assert parses(line.split(), monkeypatch) == accepted
+
+
+def test_what_five_labels_are_worth_is_what_the_scoreboard_says():
+    from sslkit import scoreboard, transfer
+
+    table = scoreboard.load()
+    curve = {row["labels_per_class"]: row["mean"] for row in scoreboard.find(table, method="supervised")}
+    (row,) = scoreboard.find(table, method="vicreg", budget="long", labels_per_class=5)
+    counts = sorted(curve)
+    worth, low, high = (transfer.worth(row[key], counts, [curve[n] for n in counts]) for key in ("mean", "low", "high"))
+    assert f"5 labels a class do what {worth:.0f} do without it (95 %: {low:.0f} to {high:.0f})" in " ".join(
+        TEXT.split()
+    )
+    minutes = row["pretrain_seconds"] / 60
+    assert "four minutes of VICReg" in TEXT and 3.5 <= minutes <= 4.5

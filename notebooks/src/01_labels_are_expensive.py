@@ -347,7 +347,7 @@ print(f"mean {one_label.mean:.2f} ± {one_label.std:.2f}, the best {one_label.ru
 #
 # ## The scoreboard
 #
-# So far: the controls, and the two methods that lessons 00 and 01 have used.
+# All of the course is in it: the controls, what lessons 00 and 01 have used, and what is to come.
 
 # %%
 print(scoreboard.render(scoreboard.find(scoreboard.load(), data="photodigits")))

@@ -485,7 +485,7 @@ for name, row in sorted(measured.items(), key=lambda pair: -pair[1]["mean"]):
 # ## The scoreboard
 
 # %%
-shown_rows = ("chance", "random", "supervised", "inpainting", "simclr", "vicreg", "mae", "jepa")
+shown_rows = ("chance", "random", "random, vit", "supervised", "supervised, vit", "inpainting", "vicreg", "mae", "jepa")
 print(
     scoreboard.render(
         [row for row in scoreboard.find(scoreboard.load(), data="photodigits") if row["method"] in shown_rows]

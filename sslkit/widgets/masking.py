@@ -60,7 +60,7 @@ class Masking:
         order, x = self.order, self.images[self.index][None]
         found = reconstruction(self.net, x, order[:, self.count :], order[:, : self.count])
         titles = [
-            f"what the encoder sees: {self.patches - self.count} patches",
+            f"the encoder sees {self.patches - self.count} patches",
             f"network: error {found['error']:.2f}",
             "what was there",
         ]
