@@ -312,7 +312,7 @@ plots.label_efficiency(curves)
 # Write `worth(accuracy, counts, curve)`. Supervised training has the accuracy `curve[i]` with `counts[i]` labels a class; both
 # lists rise. Return the number of labels at which it reaches `accuracy`: between two points on a straight line over the
 # **logarithm** of the number, as in the figure. Outside of the curve, its nearer end. Expected: `worth(0.4, [1, 10, 100], [0.2,
-# 0.6, 0.8])` is √10, about 3.16.
+# 0.6, 0.8])` is √10, about 3.2.
 #
 # <details><summary>Hint 1</summary>Walk through the pairs of neighbours until <code>accuracy</code> lies between two values of
 # the curve. How far between them? The same share of the way in the logarithm.</details>

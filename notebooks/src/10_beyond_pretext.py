@@ -181,7 +181,7 @@ for name, label in (("temperature-0.05", "64, temperature 0.05"), ("simclr", "0.
 # For the same number of images, **small batches did better here**: 0.77<!-- ex:10:batch-16.mean --> with 16 images,
 # 0.68<!-- ex:10:batch-256.mean --> with 256. A batch of 256 has more negatives, but it takes one step where batches of
 # 16 take sixteen. In a run of seconds steps are what is scarce. The large batches of the papers belong to runs of many
-# hours. (All but the run with 64 were done once. Read a difference of 0.02 as none.)
+# hours. (All but the run with 64 were done once. Read a difference of two points as none.)
 #
 # The temperature forgives much: 0.05 and 0.2 can hardly be told apart. At 1.0, where all negatives count nearly
 # alike, about five points are lost. That is what lesson 06 found, too: easy negatives teach little.
@@ -220,7 +220,7 @@ def ema(target, online, momentum):
 ok = checks.check_ema(ema)
 
 # %% [markdown]
-# How far behind is the follower? With $m$ = 0.99 a change of $\theta$ has reached it to 63 % after 100 steps: its
+# How far behind is the follower? With $m = 0.99$ a change of $\theta$ has reached it to 63 % after 100 steps: its
 # memory is about $1 / (1 - m)$ steps long. And the queue, three batches of two keys in a queue of five:
 
 # %%
@@ -636,7 +636,7 @@ for name in names[1:-1]:
 # training from scratch, with the same augmentation and tuned as carefully, has 0.84<!-- sb:supervised/10 -->. MoCo and
 # Barlow Twins stay behind that. The other five can not be told apart from it: the intervals overlap.
 #
-# Beware of the order. SimSiam, SimCLR and DINO are within 0.01 of each other, and each has an interval of ±0.02. It
+# Beware of the order. SimSiam, SimCLR and DINO are within one point of each other, and each has an interval of two points to either side. It
 # is the order of *these* recipes, on *these* images, in a minute. With another step size or batch it would be another.
 #
 # ## The scoreboard
