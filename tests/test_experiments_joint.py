@@ -63,7 +63,9 @@ def test_every_row_differs_from_its_method_in_what_its_name_says(tenth):
         config, usual = tenth.config(name), tenth.config(method)
         assert config.steps * config.batch_size == usual.steps * usual.batch_size
         differs = [
-            key for key in ("augment", "temperature", "weights") if getattr(built, key, 0) != getattr(plain, key, 0)
+            key
+            for key in ("augment", "temperature", "weights", "crops")
+            if getattr(built, key, 0) != getattr(plain, key, 0)
         ]
         differs += ["whiten"] * (type(getattr(built, "whiten", 0)) is not type(getattr(plain, "whiten", 0)))
         differs += ["loss"] * (type(built) is not type(plain)) + ["batch"] * bool(changes)
