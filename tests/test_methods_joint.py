@@ -223,7 +223,7 @@ def test_whitened_projections_are_what_simsiam_predicts():
 
 
 def test_whitening_makes_coordinates_uncorrelated():
-    layer, g = methods.negative_free.Whiten(6), torch.Generator().manual_seed(0)
+    layer, g = methods.whitening.Whiten(6), torch.Generator().manual_seed(0)
     mixed = torch.randn(6, 6, generator=g)
     for _ in range(200):
         z = torch.randn(500, 6, generator=g) @ mixed + 3
@@ -239,7 +239,7 @@ def test_whitening_makes_coordinates_uncorrelated():
 def test_the_inverse_root_is_that_of_the_eigenvalues(dtype, tolerance):
     turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
     values = torch.logspace(-3, 1.5, 16, dtype=torch.float64)
-    root = methods.negative_free.inverse_root(((turn * values) @ turn.T).to(dtype)).double()
+    root = methods.whitening.inverse_root(((turn * values) @ turn.T).to(dtype)).double()
     torch.testing.assert_close(root, (turn * values.rsqrt()) @ turn.T, atol=tolerance * 30, rtol=tolerance)
 
 

@@ -70,22 +70,24 @@ def controls(splits: dict) -> list[dict]:
     for key, method in CONTROLS.items():
         for count, score in sweep[key].items():
             figures = {name: score[name] for name in ("mean", "std", "low", "high")}
-            rows.append(_control(method, int(count), figures, score, splits, score["runs"] // DRAWS))
+            rows.append(_control(method, int(count), figures, score, splits, score["runs"]))
     file = scoreboard.FILE.parent / "experiments" / "11.json"
     masked = json.loads(file.read_text()) if file.exists() else {}
     for key, method in VIT.items():
         if key not in masked:
             continue
         figures = {name: masked[key][name] for name in ("mean", "std", "low", "high")}
-        rows.append(_control(method, 10, figures, masked[key], splits, masked[key]["runs"] // DRAWS))
+        rows.append(_control(method, 10, figures, masked[key], splits, masked[key]["runs"]))
     chance = {"mean": 0.1, "std": 0.0, "low": 0.1, "high": 0.1}
     return rows + [_control("chance", count, chance, {}, splits, 0) for count in evaluate.LABELS]
 
 
-def _control(method: str, count: int, figures: dict, score: dict, splits: dict, seeds: int) -> dict:
+def _control(method: str, count: int, figures: dict, score: dict, splits: dict, runs: int) -> dict:
     task = "from scratch" if method.startswith("supervised") else "probe"
     where = {"method": method, "data": DATA, "data_hash": splits["test"].hash, "task": task, "budget": "lesson"}
-    made = {"pretrain_seeds": seeds, "label_draws": DRAWS, "pretrain_seconds": 0.0, "block": score.get("block")}
+    draws = min(runs, DRAWS)  # a sweep with fewer runs than that has one seed
+    made = {"pretrain_seeds": runs // max(draws, 1), "label_draws": draws}
+    made |= {"pretrain_seconds": 0.0, "block": score.get("block")}
     return {**where, "labels_per_class": count, "metric": "accuracy", **figures, **made, "settings": {}}
 
 
@@ -95,18 +97,19 @@ PICTURE = scoreboard.FILE.with_suffix(".svg")
 
 def draw(table: dict, file: Path = PICTURE) -> None:
     """The figure of the README: accuracy over labels. It carries the numbers that it was drawn from."""
-    curves = {}
-    for method, budget in SHOWN.items():
-        found = scoreboard.find(table, data=DATA, method=method, budget=budget)
-        curves[method] = {row["labels_per_class"]: row for row in found}
+    curves: dict[str, dict[int, dict]] = {}
+    for row in shown(table):
+        curves.setdefault(row["method"], {})[row["labels_per_class"]] = row
     with matplotlib.rc_context({"svg.hashsalt": "sslkit"}):  # the same file from the same numbers
-        figure = plots.label_efficiency(curves)
-        figure.savefig(file, metadata={"Date": None, "Description": numbers(table)})
+        plots.label_efficiency(curves).savefig(file, metadata={"Date": None, "Description": numbers(table)})
 
 
 def numbers(table: dict) -> str:
-    rows = [row for m, b in SHOWN.items() for row in scoreboard.find(table, data=DATA, method=m, budget=b)]
-    return "; ".join(f"{row['method']} {row['labels_per_class']}: {row['mean']} {row['std']}" for row in rows)
+    return "; ".join(f"{row['method']} {row['labels_per_class']}: {row['mean']} {row['std']}" for row in shown(table))
+
+
+def shown(table: dict) -> list[dict]:
+    return [row for m, b in SHOWN.items() for row in scoreboard.find(table, data=DATA, method=m, budget=b)]
 
 
 def main() -> None:

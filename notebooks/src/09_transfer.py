@@ -17,7 +17,7 @@
 # | | |
 # |---|---|
 # | you need | lesson 01, and lesson 04 or 05; the words *pretext*, *linear probe* and *control* |
-# | time | 50 minutes to read and do; the cells run for about 2 minutes on 2 CPU cores, under one on a GPU |
+# | time | 50 minutes to read and do; the cells run for about a minute on 2 CPU cores, under one on a GPU |
 # | three exercises | when has it stopped; freeze a block; worth how many labels |
 
 # %%
@@ -271,9 +271,9 @@ plots.by_depth(measured, sources)
 # - **The last layer belongs to its task.** All four, frozen: jigsaw 0.44<!-- ex:09:jigsaw-4-frozen.mean -->, rotation
 #   0.64<!-- ex:09:rotation-4-frozen.mean -->. Which way up a digit stands is not which digit it is. VICReg has no such task,
 #   and has 0.83<!-- ex:09:vicreg-4-frozen.mean -->.
-# - **At the full rate the copy is forgotten.** Fine-tuned, all curves are flat. Only rotation gains, one to three points
+# - **At the full rate the copy is forgotten.** Fine-tuned, all curves are flat. Only rotation gains, up to three points
 #   with two or more layers, and the interval excludes 0.
-# - **Gradual** lies between. In half of the steps, at a tenth of the rate, the copied layers come a part of the way.
+# - **Gradual** mostly lies between. In half of the steps, at a tenth of the rate, the copied layers come a part of the way.
 #
 # So was the pretraining for nothing? With **ten** labels a class, and beside a control with the same augmentation that was tuned
 # as carefully, nearly. Beside a careless control, with 0.47<!-- sb:supervised, weak/10 -->, it would look like a triumph. Where it

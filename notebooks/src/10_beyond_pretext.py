@@ -18,7 +18,7 @@
 # | | |
 # |---|---|
 # | you need | lesson 06, or the words *anchor*, *negative* and *softmax*; lesson 01 for *frozen* and *control* |
-# | time | 50 minutes to read and do, 20 more for the exercises; the cells run for about 2 minutes on 2 CPU cores |
+# | time | 50 minutes to read and do, 20 more for the exercises; the cells run for about a minute on 2 CPU cores |
 # | four exercises | SimCLR's loss; a moving average; a stopped gradient; a cross-correlation |
 
 # %%
@@ -583,7 +583,7 @@ plots.bars(left_out, chance=0.1, title="SimCLR without one part of the augmentat
 # **Colour** carries it. Without other saturations, hues and grey it is 0.41<!-- ex:10:without-colour.mean -->; without
 # changes of light 0.63<!-- ex:10:without-light.mean -->. Take all of these away, and inversion with them, and
 # 0.12<!-- ex:10:without-all-colour.mean --> is left. That is *worse than random weights*, which have
-# 0.28<!-- ex:10:random.mean -->. Crops cost a little. Turns and inversion cost nothing that one run could show.
+# 0.28<!-- ex:10:random.mean -->. Without crops a little is lost. To leave out turns or inversion costs too little for one run to show.
 #
 # Why would a network that was trained for a task know less than one that was not?
 #

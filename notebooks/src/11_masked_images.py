@@ -18,7 +18,7 @@
 # | | |
 # |---|---|
 # | you need | lesson 02, or the words *encoder*, *target* and *linear probe*; for the last part *collapse* (lesson 10) |
-# | time | 50 minutes to read and do; the cells run for about 2 minutes on 2 CPU cores, under one on a GPU |
+# | time | 50 minutes to read and do; the cells run for about a minute on 2 CPU cores, under one on a GPU |
 # | three exercises | patches; the mask; the loss |
 
 # %%

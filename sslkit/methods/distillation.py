@@ -12,7 +12,7 @@ from sslkit import device as devices
 from sslkit import losses, nets
 from sslkit.augment import STRONG, Augment
 from sslkit.methods.momentum import follow, follower, rising
-from sslkit.methods.negative_free import Whiten
+from sslkit.methods.whitening import Whiten
 
 
 class DINO(nn.Module):
