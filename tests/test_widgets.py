@@ -450,6 +450,7 @@ def test_a_slider_that_sends_back_what_it_shows_moves_nothing():
     exact = dict(state.points)
     for letter, axis in itertools.product("APN", (0, 1)):
         control = slider(shown, f"{letter} {('across', 'up')[axis]}")
+        assert not control.continuous_update, "what it shows would come back late, after the next step"
         assert control.value != exact[letter][axis]
         control.value += 1e-12
     assert state.points == exact

@@ -100,4 +100,7 @@ class Plane:
 
 
 def _slider(name: str, low: float, high: float) -> FloatSlider:
-    return FloatSlider(description=name, min=low, max=high, step=0.1, readout_format=".1f", layout=Layout(width="20em"))
+    # A slider that sends while it moves also sends back, late, what a button has set it to; by then a step of descent
+    # may have moved the point on, and would be undone. So it sends when it is let go, or at a key.
+    settings = {"min": low, "max": high, "step": 0.1, "readout_format": ".1f", "continuous_update": False}
+    return FloatSlider(description=name, layout=Layout(width="20em"), **settings)
