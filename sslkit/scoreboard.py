@@ -125,7 +125,7 @@ def render(rows: list[dict]) -> str:
     best_last = sorted(lines, key=lambda key: lines[key].get(at, {"mean": 0})["mean"])
     kinds = [kind for kind in CONTROLS if find({"rows": rows}, method=kind)]
     head = f"{'method':<18}{'budget':<7}" + "".join(f"{c:>10}" for c in counts)
-    head += "".join(f"{kind[:6]:>8}" for kind in kinds)
+    head += "".join(f"{kind[:3]:>4}" for kind in kinds)
     body = []
     for key in best_last:
         cells = (lines[key].get(c) for c in counts)
@@ -139,7 +139,7 @@ def render(rows: list[dict]) -> str:
 def _against(row: dict | None, kinds: list[str], rows: list[dict]) -> str:
     controls = [row and control_of(row, kind, rows) for kind in kinds]
     signs = {"better": "+", "worse": "−", "": "="}
-    return "".join(f"{signs[verdict(row, c)] if row and c and c is not row else '':>8}" for c in controls)
+    return "".join(f"{signs[verdict(row, c)] if row and c and c is not row else '':>4}" for c in controls)
 
 
 def _mean(row: dict) -> str:
