@@ -2,7 +2,7 @@
 
 `run` gives a dict that json can write:
 
-    {"method": "simclr", "data": "photodigits", "device": "cpu, 2 threads", "precision": "bf16", "batch_size": 256,
+    {"method": "simclr", "net": "convnet", "compiled": false, "data": "photodigits", "device": "cpu, 2 threads", "precision": "bf16", "batch_size": 256,
      "steps": 30, "views": 2, "load": 0.1,
      "images_per_second": 2900.0, "two_view_images_per_second": 2900.0,
      "parts": {"views": 12.0, "forward": 30.0, "backward": 42.0, "optimizer": 0.3, "other": 1.0,
@@ -68,10 +68,14 @@ def run(
     batch_size: int = 256,
     steps: int = 30,
     device: str = "auto",
+    net: str | None = None,
+    compile: bool = False,
     seed: int = 0,
     rounds: int = 3,
 ) -> dict:
     """Time `train.fit` with the method's recipe for `steps` steps, `rounds` times, and lightly's loops in between.
+
+    `net` is the kind of encoder, one of nets.NETS, by default the recipe's; `compile` compiles it, in our loop only.
 
     What is compared takes turns, so that whatever else the machine does meets all of it; a ratio is the median of the
     rounds' ratios. Lightly as its users run it has a process of its own. Raises ValueError if there are fewer images
@@ -83,10 +87,10 @@ def run(
     where = devices.pick(device)
     images = load(data, "train").images[:IMAGES].to(where)
     with devices.seeded(seed), ExitStack() as process:  # lightly draws from the global generators
-        built = recipes.build(method, recipes.encoder_for(method, images.shape[2:], images.shape[1]), data)
+        built = recipes.build(method, recipes.encoder_for(method, images.shape[2:], images.shape[1], net), data)
         recipe = recipes.get(method).lesson
         config = replace(recipe, steps=steps, batch_size=batch_size, seed=seed, patience=0, progress=False)
-        train.fit(built, images, replace(config, steps=min(steps, 10)), device=where)  # warm-up
+        train.fit(built, images, replace(config, steps=min(steps, 10)), device=where, compile=compile)  # warm-up
 
         loops: dict[str, Loop] = {"ours": lambda: train.fit(built, images, config, device=where).images_per_second}
         facts, note = None, _why_not_lightly(method)
@@ -102,6 +106,8 @@ def run(
     reached = ceiling["model_gflop_per_step"] * speed["ours"] / batch_size
     return {
         "method": method,
+        "net": built.encoder.config()["net"],
+        "compiled": compile,
         "data": data,
         "device": devices.describe(where),
         "precision": _name(devices.precision(config.precision, where)),
@@ -127,7 +133,7 @@ def render(report: dict) -> str:
     what = "two-view images" if report["views"] == 2 else "images"
     where = f"{report['device']}, {report['precision']}, batch {report['batch_size']}"
     lines = [
-        f"{report['method']} on {report['data']}: {where}",
+        f"{report['method']} with {report['net']}{', compiled,' * report['compiled']} on {report['data']}: {where}",
         f"{report['images_per_second']:.0f} {what} a second",
         "",
         f"{'part':<12}{'ms a step':>10}{'share':>8}",

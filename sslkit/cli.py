@@ -270,6 +270,8 @@ def bench(
     batch_size: int = 256,
     steps: int = 30,
     device: str = "auto",
+    net: str | None = None,
+    compile: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Two-view images a second of the training loop, its parts, and the ratio to lightly's when it is installed.
@@ -280,11 +282,13 @@ def bench(
         batch_size: images a step
         steps: how many steps to time
         device: auto, cpu, cuda or mps
+        net: the kind of encoder, such as resnet18; by default the recipe's
+        compile: compile the encoder of our loop with torch.compile (for a GPU)
         as_json: end with one line of JSON
     """
     from sslkit import bench as room
 
-    report = room.run(method, data, batch_size=batch_size, steps=steps, device=device)
+    report = room.run(method, data, batch_size=batch_size, steps=steps, device=device, net=net, compile=compile)
     print(room.render(report))
     if as_json:
         print(json.dumps(report))

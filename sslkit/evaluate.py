@@ -25,6 +25,7 @@ LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the 
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
 COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself …
 ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
+FEW = 2**22  # numbers of features up to which a probe is fitted on the CPU
 AT_ONCE = 2**26  # numbers of features that are in use at a time, beside those that are there anyway
 SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.5, progress=False)
 
@@ -161,7 +162,8 @@ class Probe(nn.Module):
 
         min over W, b of  −mean_i log softmax(W x_i + b)[y_i] + λ ‖W‖²
 
-    The same minimum as scikit-learn's LogisticRegression with C = 1 / (2 λ N), found by L-BFGS on the features' device.
+    The same minimum as scikit-learn's LogisticRegression with C = 1 / (2 λ N), found by L-BFGS on the features' device,
+    or on the CPU where they are few: there its many small steps cost less than a GPU takes to start them.
 
     Shapes: x (N, D), y int64 (N,) -> calling it on (M, D) gives logits (M, K).
     """
@@ -172,7 +174,9 @@ class Probe(nn.Module):
         super().__init__()
         if len(x) != len(y):
             raise ValueError(f"there are {len(x)} rows of features but {len(y)} labels; expected one label a row.")
-        x = x.float()
+        device = x.device
+        solve_on = torch.device("cpu") if x.numel() < FEW else device
+        x, y = x.float().to(solve_on), y.to(solve_on)
         self.mean, std = x.mean(dim=0), x.std(dim=0, correction=0)
         self.std = torch.where(std > 1e-6, std, 1.0)  # a coordinate that is constant here says nothing elsewhere
         if not standardise:
@@ -181,8 +185,8 @@ class Probe(nn.Module):
         # More coordinates than rows: the solution lies in the span of the rows, so it is sought there. Same minimum.
         basis = torch.linalg.qr(x.T).Q if x.shape[1] > x.shape[0] else None  # (D, N), orthonormal
         x = x if basis is None else x @ basis
-        weight = torch.zeros(x.shape[1], classes, device=x.device, requires_grad=True)
-        bias = torch.zeros(classes, device=x.device, requires_grad=True)
+        weight = torch.zeros(x.shape[1], classes, device=solve_on, requires_grad=True)
+        bias = torch.zeros(classes, device=solve_on, requires_grad=True)
         solver = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
         def objective() -> Tensor:
@@ -193,9 +197,9 @@ class Probe(nn.Module):
 
         with torch.enable_grad():
             solver.step(objective)
-        self.weight, self.bias = weight.detach(), bias.detach()
-        if basis is not None:
-            self.weight = basis @ self.weight
+        found = weight.detach() if basis is None else basis @ weight.detach()
+        self.weight, self.bias = found.to(device), bias.detach().to(device)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
 
     def forward(self, x: Tensor | Stream) -> Tensor:
         return torch.cat([(piece - self.mean) / self.std @ self.weight + self.bias for piece in _pieces(x)])

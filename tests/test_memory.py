@@ -107,6 +107,7 @@ def test_what_the_cpu_says_is_known():
     cpu = RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory")
     assert devices.out_of_memory(cpu) and devices.out_of_memory(MemoryError())
     assert devices.out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert devices.out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"))
     assert not devices.out_of_memory(RuntimeError("CUDA error: device-side assert"))
 
 

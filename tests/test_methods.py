@@ -163,6 +163,7 @@ def test_a_step_never_waits_for_the_device(name, monkeypatch):
     constant.cache_clear()  # what it holds has no values either
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_training_step_on_a_gpu_never_waits_for_it(name):
     if not torch.cuda.is_available():

@@ -142,9 +142,13 @@ def fits(nbytes: int, device: torch.device) -> bool:
     return device.type != "cuda" or nbytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
+# In plain RuntimeErrors: torch's allocator on a CPU, and cuBLAS or cuDNN, which take memory beside torch's.
+_FULL = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether this error says that the device's memory was not enough. Afterwards what is unused is given back."""
-    full = isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(name in str(error) for name in _FULL)
     if full and torch.cuda.is_available():
         torch.cuda.empty_cache()
     return full

@@ -25,13 +25,14 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--data", default="photodigits")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--net", help="the kind of encoder, such as resnet18; by default the recipe's")
+    parser.add_argument("--compile", action="store_true", help="compile the encoder of our loop (for a GPU)")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
 
-    report = bench.run(
-        "simclr", given.data, batch_size=given.batch_size, steps=given.steps, rounds=given.rounds, device=given.device
-    )
+    sizes = {"batch_size": given.batch_size, "steps": given.steps, "rounds": given.rounds}
+    report = bench.run("simclr", given.data, **sizes, device=given.device, net=given.net, compile=given.compile)
     print(bench.render(report))
     print(json.dumps(report))
     if report["lightly"] is None:
