@@ -2,7 +2,8 @@
 
 `run` gives a dict that json can write:
 
-    {"method": "simclr", "net": "convnet", "compiled": false, "data": "photodigits", "device": "cpu, 2 threads", "precision": "bf16", "batch_size": 256,
+    {"method": "simclr", "net": "convnet", "compiled": false, "data": "photodigits", "device": "cpu, 2 threads",
+     "precision": "bf16", "batch_size": 256,
      "steps": 30, "views": 2, "load": 0.1,
      "images_per_second": 2900.0, "two_view_images_per_second": 2900.0,
      "parts": {"views": 12.0, "forward": 30.0, "backward": 42.0, "optimizer": 0.3, "other": 1.0,

@@ -70,7 +70,7 @@ def pretrain(
         frames: of video:PATH, frames a window
         rate: of video:PATH, frames a second
         device: auto, cpu, cuda or mps
-        compile: torch.compile the encoder; for long runs on a GPU
+        compile: torch.compile the encoder (`bench --compile` tells whether that pays)
         resume: go on with the run that was interrupted; start it where there is none
         accumulate: work through each batch in so many pieces, where memory is short
         as_json: end with one line of JSON

@@ -25,7 +25,7 @@ LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the 
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
 COPIES = 8  # augmented copies of each labelled image that a probe is fitted on, beside the image itself …
 ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
-FEW = 2**22  # numbers of features up to which a probe is fitted on the CPU
+FEW = 2**21  # numbers of features below which a probe is fitted on the CPU, where its many small steps start at once
 AT_ONCE = 2**26  # numbers of features that are in use at a time, beside those that are there anyway
 SUPERVISED = train.TrainConfig(steps=800, batch_size=100, lr=6e-3, weight_decay=0.5, progress=False)
 

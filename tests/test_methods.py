@@ -164,14 +164,15 @@ def test_a_step_never_waits_for_the_device(name, monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # it says that it does not see everything
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_a_training_step_on_a_gpu_never_waits_for_it(name):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     method, x = make(name, STRONG).cuda(), batch(name, device="cuda")
     method(x, devices.generator(0, "cuda"))  # constants are copied once
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         method(x, devices.generator(0, "cuda"))["loss"].backward()
         getattr(method, "after_step", bool)(0.5)
     finally:
