@@ -43,6 +43,22 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS_BAR = re.compile(r"\d+%\|")  # tqdm, on stderr or as a widget's text
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
+# The first code cell of every lesson. Colab has no copy of the course, and shows widgets of ipywidgets 8 when asked to.
+COLAB = """
+# On Google Colab this fetches the course; anywhere else it does nothing.
+COURSE = ""  # the address of your copy, such as https://github.com/NAME/sslkit
+
+import os, sys
+
+if "COLAB_RELEASE_TAG" in os.environ:
+    assert COURSE or os.path.exists("course"), "Write the address of your copy between the quotes above."
+    if not os.path.exists("course"):
+        get_ipython().system(f"git clone -q --depth 1 {COURSE} course && pip install -q -e course")
+    sys.path.insert(0, os.path.abspath("course"))
+    from google.colab import output
+    output.enable_custom_widget_manager()
+""".strip()
+
 # In the place of the user's own IPython and matplotlib settings, which would find their way into the figures.
 IPYTHON_CONFIG = """
 c = get_config()
@@ -84,6 +100,9 @@ def read(source: Path, solved: bool) -> NotebookNode:
         if "### BEGIN SOLUTION" in cell.source or "### END SOLUTION" in cell.source:
             raise BuildError(f"{source.name}: cell {number} has one solution marker without the other, or outside code")
     link(notebook, source, solved)
+    colab = nbformat.v4.new_code_cell(COLAB, id=f"{source.stem.replace('_', '-')}-colab"[-64:])
+    colab.metadata = nbformat.from_dict({"jupyter": {"source_hidden": True}, "tags": ["colab"]})
+    notebook.cells.insert(1, colab)
     return notebook
 
 

@@ -19,6 +19,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -235,6 +236,50 @@ def test_numbers_in_readme(name: str):
     if not path.exists():
         pytest.skip(f"no {name}")
     assert list(wrong_numbers(path.read_text(encoding="utf-8"), NOTEBOOKS)) == []
+
+
+class Colab:
+    """Just enough of Google Colab for the first cell: a shell, and the module that allows widgets of others."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path):
+        self.said: list[str] = []
+        output = ModuleType("google.colab.output")
+        output.enable_custom_widget_manager = lambda: self.said.append("widgets")
+        colab = ModuleType("google.colab")
+        colab.output = output
+        monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+        monkeypatch.setitem(sys.modules, "google.colab", colab)
+        monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.chdir(folder)
+
+    def system(self, command: str) -> None:
+        self.said.append(command)
+        Path("course").mkdir()
+
+    def run(self, address: str) -> list[str]:
+        self.said.clear()
+        exec(build.COLAB.replace('COURSE = ""', f'COURSE = "{address}"'), {"get_ipython": lambda: self})
+        return self.said
+
+
+def test_the_first_cell_does_nothing_outside_colab(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    before = list(sys.path)
+    exec(build.COLAB, {})
+    assert sys.path == before and not list(tmp_path.iterdir())
+
+
+def test_the_first_cell_fetches_the_course_on_colab(monkeypatch, tmp_path):
+    colab = Colab(monkeypatch, tmp_path)
+    with pytest.raises(AssertionError, match="address of your copy"):
+        colab.run("")
+    command, widgets = colab.run("https://example.org/me/course")
+    assert command.startswith("git clone -q --depth 1 https://example.org/me/course course && ")
+    assert command.endswith("pip install -q -e course") and widgets == "widgets"
+    assert sys.path[0] == str(tmp_path / "course")
+    assert colab.run("") == ["widgets"], "after a restart it is there"
 
 
 @each_lesson

@@ -21,7 +21,7 @@
 # %%
 import torch
 
-from sslkit import augment, checks, device, doctor, evaluate, nets, plots, recipes, scoreboard, train
+from sslkit import augment, checks, device, doctor, evaluate, nets, plots, progress, recipes, scoreboard, train
 from sslkit.data import load
 
 machine = device.pick()
@@ -259,6 +259,15 @@ plots.image_grid(test.images[both.flatten()], columns=6, size=0.75, rows=["pixel
 
 # %%
 print(scoreboard.render(scoreboard.find(table, data="photodigits")))
+
+# %% [markdown]
+# ## How far you are
+#
+# A check that passes is noted in a file beside the data, on this machine only. Here is the whole course; run the cell again
+# whenever you like, or `python -m sslkit progress` in a terminal (`--reset` forgets everything, `--export FILE` copies it out).
+
+# %%
+print(progress.render())
 
 # %% [markdown]
 # ## Recap
