@@ -522,6 +522,19 @@ def test_the_threshold_is_the_best_until_it_is_moved():
     assert state.threshold == best and f"threshold {best:.2f}: " in said(shown) and shown.error is None
 
 
+def test_a_threshold_that_the_slider_sends_back_rounded_moves_nothing():
+    shown = widgets.same_or_not(make("same_or_not"), images(40))
+    state, (slider,) = shown.still.__self__, parts(shown, FloatSlider)
+    assert not slider.continuous_update, "what it shows would come back late, after the next button"
+    state.choose()
+    best = state.threshold
+    assert best != round(best, 2) == slider.value
+    slider.value += 1e-9
+    assert state.threshold == best
+    slider.value = round(best, 2) + 0.01
+    assert state.threshold == pytest.approx(round(best, 2) + 0.01) and shown.error is None
+
+
 def test_a_pair_is_judged_by_its_distance():
     shown = widgets.same_or_not(make("same_or_not"), images(40))
     state = shown.still.__self__

@@ -49,6 +49,16 @@ def test_every_slider_switches_its_own_augmentation_on_and_off(knob):
     assert shown.picture.value == plain
 
 
+def test_a_slider_that_sends_back_what_it_shows_changes_nothing():
+    shown = explorer()
+    assert STRONG.ratio[1] != round(STRONG.ratio[1], 2)  # finer than a slider's step
+    for control in parts(shown, FloatSlider):
+        assert not control.continuous_update, "what it shows would come back late, after the next button"
+        control.value += 1e-9
+        control.value = round(control.value, 2)
+    assert state_of(shown).augment == STRONG and shown.error is None
+
+
 def test_a_slider_changes_one_thing_alone():
     state = widgets.Views(images() / 255, WEAK)
     before = state.views

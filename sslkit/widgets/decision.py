@@ -26,12 +26,13 @@ def same_or_not(method: methods.Siamese, images: Tensor) -> Panel:
         description="threshold (distance)",
         max=math.ceil(100 * state.distance.max().item() + 1) / 100,
         step=0.01,
+        continuous_update=False,  # see plane.py: what a button sets would come back late, and rounded
         layout=Layout(width="36em", max_width="100%"),
         style={"description_width": "initial"},
     )
 
     def draw() -> Drawing:
-        slider.value = state.threshold
+        slider.value = round(state.threshold, 2)
         return state.draw()
 
     panel = Panel(draw, still=state.draw)
@@ -56,7 +57,8 @@ class Decision:
         self.choose()
 
     def to(self, threshold: float) -> None:
-        self.threshold = threshold
+        if round(threshold, 2) != round(self.threshold, 2):  # else it is what the slider was set to, sent back
+            self.threshold = threshold
 
     def choose(self) -> None:
         """The threshold with which most pairs are right."""

@@ -88,13 +88,15 @@ def _slider(knob: Knob) -> FloatSlider:
         max=knob.high,
         step=5.0 if knob.high > 2 else 0.01,
         value=knob.off,
+        continuous_update=False,  # see plane.py: what a button sets would come back late, after the next button
         layout=Layout(width="24em", max_width="100%"),
         style={"description_width": "11em"},
     )
 
 
 def _turn(state: Views, knob: Knob, slider: FloatSlider) -> None:
-    state.set(knob.to(state.augment, slider.value))
+    if round(slider.value, 2) != round(knob.of(state.augment), 2):  # else it is what the slider was set to, sent back
+        state.set(knob.to(state.augment, slider.value))
 
 
 class Views:
