@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle, pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -88,15 +89,25 @@ def image_grid(
     return figure
 
 
-def label_efficiency(curves: Mapping[str, Mapping[int, object]], classes: int = 10, title: str = "") -> Figure:
+Look = tuple[str | None, str, str]  # of a curve: colour, marker, line; without a colour the next blue is taken
+
+
+def label_efficiency(
+    curves: Mapping[str, Mapping[int, object]],
+    classes: int | None = 10,
+    title: str = "",
+    looks: Mapping[str, Look] | None = None,
+) -> Figure:
     """Accuracy over the number of labels a class, one curve a method: mean, and a band of one standard deviation.
 
-    `curves[name][labels]` is a `Score`, or a row of the scoreboard.
+    `curves[name][labels]` is a `Score`, or a row of the scoreboard. `looks[name]`, where it is given, takes the place
+    of the course's look for that name. `classes` draws the level of chance, and None leaves it out.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    _curves_on(axis, curves)
-    axis.axhline(1 / classes, color=RANDOM, linestyle=":", label="chance")
+    _curves_on(axis, curves, looks or {})
+    if classes is not None:
+        axis.axhline(1 / classes, color=RANDOM, linestyle=":", label="chance")
     counts = sorted({k for points in curves.values() for k in points})
     axis.set_xscale("log")
     axis.set_xticks(counts, [str(k) for k in counts])
@@ -310,7 +321,7 @@ def embedding_map(
         low, high = points.min(axis=0), points.max(axis=0)
         at = size + (side - 2 * size) * (points - low) / np.maximum(high - low, 1e-12)
         near = lines[name].tolist() if name in lines else [[]] * len(marked)
-        shown = _apart(at, marked, [j for row in near for j in row], size)
+        shown = apart(at, marked, [j for row in near for j in row], size)
         rest = np.setdiff1d(np.arange(len(at)), shown)
         axis.scatter(*at[rest].T, s=5, color=RANDOM, linewidths=0)
         for i, row in zip(marked, near, strict=True):
@@ -328,7 +339,7 @@ def embedding_map(
     return figure
 
 
-def _apart(at: np.ndarray, always: Sequence[int], first: Sequence[int], size: float) -> list[int]:
+def apart(at: np.ndarray, always: Sequence[int], first: Sequence[int], size: float) -> list[int]:
     """Which of the points can be shown as squares of `size` that do not overlap; these always, and those first."""
     shown = list(always)
     for i in (*first, *range(len(at))):
@@ -435,11 +446,13 @@ def _scatter_on(axis: Axes, points: np.ndarray, labels: np.ndarray, classes: Seq
     axis.set_yticks([])
 
 
-def _curves_on(axis: Axes, curves: Mapping[str, Mapping[int, object]]) -> None:
+def _curves_on(
+    axis: Axes, curves: Mapping[str, Mapping[int, object]], looks: Mapping[str, Look] = MappingProxyType({})
+) -> None:
     """Mean, and a band of one standard deviation, of values by x; each in the look of what it measures."""
     blues = cycle(BLUES)
     for name, points in curves.items():
-        tint, marker, line = STYLE.get(name, (None, "D", "-"))
+        tint, marker, line = looks.get(name) or STYLE.get(name, (None, "D", "-"))
         tint = tint or next(blues)
         x = sorted(points)
         mean, std = np.array([_mean_std(points[k]) for k in x]).T

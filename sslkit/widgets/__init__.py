@@ -9,6 +9,8 @@
     mask_patches    hide more or fewer patches of a picture, and see it reconstructed from the others
     same_or_not     move a threshold over the distances of pairs, and see which pairs it gets wrong
     scrub       go through a clip frame by frame, forwards and backwards, with the prediction beside it
+    explore_embedding   see any encoder's embeddings on a map, each picture's nearest neighbours, and the mistakes
+    compare     choose methods, budget and numbers of labels; the scoreboard's curves with your own runs beside them
     copied_layers   choose how many layers are copied and whether they are frozen, and see what was measured
 
 Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
@@ -23,8 +25,10 @@ thread while a cell trains the method on: put into eval mode there, it would sto
 
 from __future__ import annotations
 
+from sslkit.widgets.compare import Board, compare
 from sslkit.widgets.decision import Decision, same_or_not
 from sslkit.widgets.depth import Depth, copied_layers
+from sslkit.widgets.explorer import Explorer, explore_embedding
 from sslkit.widgets.hole import CELLS, HOLES, Hole, fill_hole, fillings, mask_of, name_of, outline
 from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
 from sslkit.widgets.masking import Masking, mask_patches, reconstruction
@@ -77,4 +81,8 @@ __all__ = [
     "SETTINGS",
     "Views",
     "explore_views",
+    "Explorer",
+    "explore_embedding",
+    "Board",
+    "compare",
 ]

@@ -17,14 +17,18 @@ from ipywidgets import (
     HTML,
     Box,
     Button,
+    Checkbox,
     DOMWidget,
     FloatSlider,
     GridBox,
     HBox,
     IntSlider,
     Layout,
+    SelectionRangeSlider,
+    SelectionSlider,
     Text,
     ToggleButton,
+    ToggleButtons,
     VBox,
 )
 from PIL import Image
@@ -34,6 +38,9 @@ from sslkit import methods, plots
 from sslkit.augment import to_float
 
 Drawing = tuple[plots.Figure, str]  # a figure, and what it says in words
+Control = (
+    Button | ToggleButton | ToggleButtons | Checkbox | IntSlider | FloatSlider | SelectionSlider | SelectionRangeSlider
+)
 
 
 class Paged(Protocol):
@@ -62,7 +69,7 @@ class Panel(VBox):
         self.refresh()
         return self
 
-    def react(self, control: Button | ToggleButton | IntSlider | FloatSlider | Text, act: Callable[[], None]) -> None:
+    def react(self, control: Control | Text, act: Callable[[], None]) -> None:
         """When the reader presses or moves the control: act, then draw."""
 
         def callback(_) -> None:
@@ -155,6 +162,7 @@ RULES = f"""<style>
 .sslkit-raster button.jupyter-button:focus-visible {{ outline: 3px solid {plots.ACCENT}; outline-offset: -3px;
     z-index: 1; }}
 .sslkit-hidden button.jupyter-button.mod-active {{ background: #808080; }}
+.sslkit-here {{ image-rendering: auto; outline: 1px solid {plots.RANDOM}; }}
 .sslkit-chosen button.jupyter-button.mod-active {{ outline: 5px solid {plots.ACCENT}; outline-offset: -5px; }}
 </style>"""
 
