@@ -42,7 +42,7 @@ def compare(table: dict | None = None, mine: Mapping[str, Mapping] | None = None
     table_view = HTML()
 
     def draw() -> Drawing:
-        at.value = state.at
+        at.value, span.value = state.at, state.span
         table_view.value = state.html()
         return state.draw()
 
@@ -160,7 +160,7 @@ class Board:
 
     def lines(self) -> list[tuple[str, ...]]:
         """The table, its head first: name, mean ± std, block, and the two verdicts."""
-        head = ("method", f"accuracy, {self.at} labels a class", "block", "beside random", "beside supervised")
+        head = ("method", f"accuracy, {self._count()}", "block", "beside random", "beside supervised")
         body = [head]
         for line in self.verdicts():
             row = line["row"]
@@ -169,6 +169,9 @@ class Board:
             name = f"{line['name']} (yours)" if line["name"] in self.mine else line["name"]
             body.append((name, f"{row['mean']:.2f} ± {row['std']:.2f}", block, *words))
         return body
+
+    def _count(self) -> str:
+        return f"{self.at} {'label' if self.at == 1 else 'labels'} a class"
 
     def html(self) -> str:
         cell = 'style="padding: 2px 14px 2px 0; text-align: left"'
@@ -179,11 +182,10 @@ class Board:
 
     def sentence(self) -> str:
         found = self.verdicts()
-        label = "label" if self.at == 1 else "labels"
         if not found:
-            return f"Nothing that is chosen has been measured with {self.at} {label} a class on {self.data}."
+            return f"Nothing that is chosen has been measured with {self._count()} on {self.data}."
         best = found[0]
-        text = f"With {self.at} {label} a class of {self.data}, {best['name']} is highest of those shown: "
+        text = f"With {self._count()} of {self.data}, {best['name']} is highest of those shown: "
         text += f"{best['row']['mean']:.2f} ± {best['row']['std']:.2f}. "
         for kind in scoreboard.CONTROLS:
             for word, says in (("better", "Better than"), ("worse", "Worse than"), ("", "Not told apart from")):

@@ -62,7 +62,7 @@ def explore_embedding(
     images = chosen.images[:]
     z = evaluate.embed(encoder, images, block).cpu()
     predicted, told = None, ""
-    if known is not None:
+    if known is not None and labelled:
         few = known.subset(draw_labels(known, per_class, seed))
         x = evaluate.embed(encoder, few.images[:], block)
         probe = evaluate.Probe(x, few.labels.to(x.device), len(known.classes))
@@ -366,6 +366,7 @@ class Explorer:
     def map_picture(self) -> Tensor:
         """The map alone, float (3, S, S), to lie under the fields that are clicked."""
         figure = plots.Figure(figsize=(6, 6))
+        figure.palette = not self.thumbnails
         axis = figure.add_axes((0, 0, 1, 1))
         self.map_on(axis)
         picture = Image.open(io.BytesIO(figure._repr_png_())).convert("RGB")
