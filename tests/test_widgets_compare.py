@@ -62,10 +62,10 @@ def test_verdicts_are_the_scoreboard_s():
 def test_the_sentence_tells_who_is_better_than_the_controls_and_which_block_is_read():
     text = board().sentence()
     assert text.startswith("With 10 labels a class of toy, my run is highest of those shown: 0.95 ± 0.00. ")
-    assert "Better than random: my run, simclr, rotation, supervised. Not told apart from random: jigsaw. " in text
-    assert "Better than supervised: my run. Worse than supervised: jigsaw, random. " in text
-    assert "Not told apart from supervised: simclr, rotation. " in text
-    assert "block 2 for my run; block 4 for simclr, rotation, jigsaw, random. " in text
+    assert "Better than random: my run; simclr; rotation; supervised. Not told apart from random: jigsaw. " in text
+    assert "Better than supervised: my run. Worse than supervised: jigsaw; random. " in text
+    assert "Not told apart from supervised: simclr; rotation. " in text
+    assert "block 2 (my run), block 4 (simclr; rotation; jigsaw; random). " in text
 
 
 def test_the_budget_and_the_numbers_of_labels_are_chosen():
@@ -73,10 +73,10 @@ def test_the_budget_and_the_numbers_of_labels_are_chosen():
     assert state.budgets == ["lesson", "long", "both"] and state.classes == 10
     assert set(state.curves()) == {"my run", "simclr", "rotation", "jigsaw", "random", "supervised"}
     state.budget = "both"
-    assert state.curves()["simclr, long"] == {10: row("simclr", 10, 0.9, "long", block=2)}
+    assert state.curves()["simclr (long)"] == {10: row("simclr", 10, 0.9, "long", block=2)}
     state.budget = "long"
-    assert set(state.curves()) == {"my run", "simclr, long", "random", "supervised"}
-    assert "Not measured with this budget: jigsaw, rotation." in state.sentence()
+    assert set(state.curves()) == {"my run", "simclr (long)", "random", "supervised"}
+    assert "Not measured with this budget: jigsaw; rotation." in state.sentence()
     state.to((1, 1))
     assert state.at == 1 and set(state.curves()) == {"my run", "random", "supervised"}
     state.compare_at(100)
@@ -115,7 +115,7 @@ def test_every_control_acts():
     boxes["simclr"].value = True
     assert shown.picture.value == before
     parts(shown, ToggleButtons)[0].value = "long"
-    assert "simclr, long" in said(shown)
+    assert "simclr (long)" in said(shown)
     (at,), (span,) = parts(shown, SelectionSlider), parts(shown, SelectionRangeSlider)
     assert not at.continuous_update and not span.continuous_update
     at.value = 1

@@ -101,7 +101,7 @@ class Board:
         looks: dict[str, plots.Look] = {}
         for i, name in enumerate(learned):
             tint, marker = plots.BLUES[i % len(plots.BLUES)], MARKERS[i % len(MARKERS)]
-            looks |= {name: (tint, marker, "-"), f"{name}, long": (tint, marker, "--")}
+            looks |= {name: (tint, marker, "-"), f"{name} (long)": (tint, marker, "--")}
         return looks | {name: (plots.ACCENT, "*Xop"[i % 4], "-") for i, name in enumerate(self.mine)}
 
     # -------------------------------------------------------------------------------------------------- what is chosen
@@ -136,7 +136,7 @@ class Board:
         for method in (m for m in self.methods if m in self.chosen):
             budgets = [b for b in self.budgets if b != "both"] if self.budget == "both" else [self.budget]
             for budget in budgets[:1] if self._any_budget(method) else budgets:
-                name = f"{method}, long" if budget == "long" and not self._any_budget(method) else method
+                name = f"{method} (long)" if budget == "long" and not self._any_budget(method) else method
                 rows = {c: self._find(method, budget, c) for c in self.counts if self.span[0] <= c <= self.span[1]}
                 if points := {c: row for c, row in rows.items() if row}:
                     found[name] = points
@@ -165,7 +165,7 @@ class Board:
         for line in self.verdicts():
             row = line["row"]
             words = ("–" if line[kind] is None else VERDICTS[line[kind]] for kind in scoreboard.CONTROLS)
-            block = "–" if row["block"] is None else str(row["block"] + 1)
+            block = str(_block(row) or "–")
             name = f"{line['name']} (yours)" if line["name"] in self.mine else line["name"]
             body.append((name, f"{row['mean']:.2f} ± {row['std']:.2f}", block, *words))
         return body
@@ -190,17 +190,17 @@ class Board:
         for kind in scoreboard.CONTROLS:
             for word, says in (("better", "Better than"), ("worse", "Worse than"), ("", "Not told apart from")):
                 names = [line["name"] for line in found if line[kind] == word]
-                text += f"{says} {kind}: {', '.join(names)}. " if names else ""
+                text += f"{says} {kind}: {'; '.join(names)}. " if names else ""
         blocks: dict[int, list[str]] = {}
         for line in found:
-            if line["row"]["block"] is not None:
-                blocks.setdefault(line["row"]["block"] + 1, []).append(line["name"])
+            if (block := _block(line["row"])) is not None:
+                blocks.setdefault(block, []).append(line["name"])
         if blocks:
-            each = "; ".join(f"block {b} for {', '.join(names)}" for b, names in sorted(blocks.items()))
-            text += f"The probe reads, as validation chose, {each}. "
+            each = ", ".join(f"block {b} ({'; '.join(names)})" for b, names in sorted(blocks.items()))
+            text += f"The probe reads, as chosen on validation, {each}. "
         shown = {row["method"] for points in self.curves().values() for row in points.values()}
         if lacking := [m for m in self.methods if m in self.chosen and m not in shown]:
-            text += f"Not measured with this budget: {', '.join(lacking)}. "
+            text += f"Not measured with this budget: {'; '.join(lacking)}. "
         return text + "Better and worse: the 95 % intervals do not overlap."
 
     def draw(self) -> Drawing:
@@ -231,6 +231,11 @@ class Board:
         widths = [max(map(len, column)) for column in zip(*lines)]
         table = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines]
         return figure, "\n".join([said, "", *table])
+
+
+def _block(row: dict) -> int | None:
+    """The block that the probe reads, counted from 1; None where there is no encoder, or none was chosen."""
+    return None if row["block"] is None or row["method"] == "pixels" else row["block"] + 1
 
 
 def _rows(name: str, scores: Any, data: str) -> list[dict]:
