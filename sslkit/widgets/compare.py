@@ -211,7 +211,7 @@ class Board:
             return figure, self.sentence()
         title = f"{self.data}, budget: {self.budget}"
         figure = plots.label_efficiency(curves, self.classes, title, self.looks)
-        figure.set_size_inches(9.6, 4.8)
+        figure.set_size_inches(9.6, max(4.8, 0.6 + 0.27 * (len(curves) + 1)))  # the legend has a line a curve
         (axis,) = figure.axes
         for line in axis.get_lines():
             line.set(linewidth=2, markersize=7)
