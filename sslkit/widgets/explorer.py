@@ -347,7 +347,7 @@ class Explorer:
         for g, name in enumerate(names):
             mine = np.setdiff1d(np.flatnonzero(group.numpy() == g), shown)
             tint, marker = self.look(g, name)
-            size = 10 if self.thumbnails else 44
+            size = 10 if self.thumbnails else 60
             axis.scatter(*points[mine].T, s=size, marker=marker, color=tint, linewidths=0.3, zorder=2 + g / 100)
         for i in shown:
             (x, y), half = points[i], side / 2
@@ -408,11 +408,15 @@ class Explorer:
         if len(names) > NAMED:
             axis.text(0, 0.5, f"{len(names)} groups: a colour and a shape each", fontsize=11)
             return
+        if all(self.look(g, name)[1].startswith("$") for g, name in enumerate(names)):
+            own = "label" if self.colour == "label" else "cluster's number"
+            axis.text(0.5, 0.5, f"on the map, each picture is drawn as its {own}", fontsize=12, ha="center")
+            return
         for g, name in enumerate(names):
             tint, marker = self.look(g, name)
             axis.scatter([], [], s=60, marker=marker, color=tint, label=name[:14], linewidths=0.3)
         longest = max(map(len, names))
-        settings = {"ncols": max(1, min(len(names), 60 // (min(longest, 14) + 5))), "columnspacing": 1.0}
+        settings = {"ncols": max(1, min(len(names), 45 // (min(longest, 14) + 5))), "columnspacing": 1.0}
         axis.legend(title=f"colour: {self.colour}", loc="center", frameon=False, fontsize=11, **settings)
 
     def close_up(self) -> plots.Figure:
