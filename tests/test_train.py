@@ -684,14 +684,13 @@ def slow_fit(method: methods.SimCLR, data: torch.Tensor, config: TrainConfig) ->
         rows, epoch = torch.randperm(len(data), generator=order), []
         for i in range(per_epoch):
             batch = data[rows[i * config.batch_size : (i + 1) * config.batch_size]]
-            views = []
-            for _ in range(2):
-                drawn = method.augment.draw(len(batch), draws, "cpu")
-                one_by_one = [
-                    method.augment.apply(batch[j : j + 1].float() / 255, {k: v[j : j + 1] for k, v in drawn.items()})
-                    for j in range(len(batch))
-                ]
-                views.append(torch.cat(one_by_one))
+            twice = torch.cat([batch, batch])
+            drawn = method.augment.draw(len(twice), draws, "cpu")
+            one_by_one = [
+                method.augment.apply(twice[j : j + 1].float() / 255, {k: v[j : j + 1] for k, v in drawn.items()})
+                for j in range(len(twice))
+            ]
+            views = torch.cat(one_by_one[: len(batch)]), torch.cat(one_by_one[len(batch) :])
             loss = method.loss(*views)["loss"]
             method.zero_grad()
             loss.backward()
