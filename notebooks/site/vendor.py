@@ -1,4 +1,4 @@
-"""Fetch MathJax once, check it, and lay out the one file that the pages need. `make site` calls it; pip has no MathJax."""
+"""Fetch MathJax once, check it, and lay out the one file that the pages need: pip has none. `make site` calls it."""
 
 from __future__ import annotations
 
