@@ -63,12 +63,12 @@ def watch_training(
     measure = None if val is None and known is None else Measure(method, known, val, labels)
     n = len(images) if isinstance(images, Images) else len(images[0])
     state = Training(*train.length(n, config), config.batch_size)
+    if measure is not None:
+        method.to(devices.pick(device) if isinstance(device, str) else device)
+        state.before(measure)
     kinds: dict[str, type[View] | type[Lines]] = {"live": View, "stored": Stored, "": Lines}
     shows = kinds[reader()](state)
     try:
-        if measure is not None:
-            method.to(devices.pick(device) if isinstance(device, str) else device)
-            state.before(measure)
 
         def after_epoch(method: nn.Module, record: dict) -> None:
             last = min(record["epoch"] * state.per_epoch, state.steps) == state.steps
@@ -260,7 +260,12 @@ class Training:
         curves = self.curves()
         columns = min(2, max(1, len(curves)))
         rows = max(1, -(-len(curves) // columns))
-        figure = plots.Figure(figsize=(4.4 * columns, 2.7 * rows), layout="constrained")
+        figure = plots.Figure(figsize=(4.4 * columns, 2.7 * rows))
+        # A layout that is computed takes as long as the drawing, and a click on Stop waits for this figure.
+        width, height = figure.get_size_inches()
+        figure.subplots_adjust(
+            left=0.6 / width, right=1 - 0.2 / width, bottom=0.55 / height, top=1 - 0.4 / height, wspace=0.22, hspace=0.5
+        )
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis, curve in zip(axes, curves):
             axis.plot(list(curve.points), list(curve.points.values()), color=plots.SSL, marker="o", markersize=4)
@@ -337,8 +342,7 @@ class View(VBox):
         self.note, self.steps = hint(INTERRUPT), HTML()
         self.picture, self.sentence = HTML(), HTML(said(state.sentence()))
         self.children = [row([self.stop, self.note]), self.steps, self.picture, self.sentence]
-        instead = {"text/plain": "A training runs here. [Run this cell to watch it.]"}
-        self.handle = display({**self._repr_mimebundle_(), **instead}, raw=True, display_id=True)
+        self.handle = display({**self._repr_mimebundle_(), **_still(state)}, raw=True, display_id=True)
 
     def ask(self, _: Button | None = None) -> None:
         """What a click does, in a thread of its own; the training sees it at the end of its step."""
