@@ -123,7 +123,7 @@ def training() -> live.Training:
     state = live.Training(per_epoch=10, steps=35, size=100)
     state.before(Told())
     for epoch in (1, 2):
-        record = {"epoch": epoch, "loss": 5.0 - epoch, "seconds": 2.0 * epoch}
+        record = {"epoch": epoch, "loss": 5.0 - epoch, "accuracy": 0.99, "std": 9.9, "seconds": 2.0 * epoch}
         state.add(record, lambda: ({"std": 0.5, "effective_rank": 4.0, "accuracy": 0.625}, ""))
     return state
 
@@ -384,8 +384,10 @@ def test_a_notebook_run_by_a_program_holds_lines_and_a_small_picture():
     )
     book = new_notebook(cells=[new_code_cell(source)])
     NotebookClient(book, timeout=120, kernel_name="python3").execute()
-    lines, picture = book.cells[0].outputs
-    assert [line.split(":")[0] for line in lines.text.splitlines()] == ["epoch 1 of 2", "epoch 2 of 2", "Done"]
+    printed = [output for output in book.cells[0].outputs if output.output_type == "stream"]
+    assert {output.name for output in printed} == {"stdout"}, printed
+    lines, picture = "".join(output.text for output in printed), book.cells[0].outputs[-1]
+    assert [line.split(":")[0] for line in lines.splitlines()] == ["epoch 1 of 2", "epoch 2 of 2", "Done"]
     assert set(picture.data) == {"image/png", "text/plain"} and picture.data["text/plain"].startswith("Epoch 2 of 2")
     assert len(nbformat.writes(book)) < 80_000
     assert not book.metadata.get("widgets")

@@ -49,8 +49,8 @@ TEXTS = """() => window.jupyterapp.shell.currentWidget.content.model.cells.get(3
 def test_stop_ends_the_training_within_a_second_and_the_encoder_evaluates(browser, quick_lab, notebook, press):  # noqa: F811
     import labdrive
 
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.set_default_timeout(2 * PATIENCE)
+    page = browser.new_page(viewport={"width": 1280, "height": 1300})
+    page.set_default_timeout(PATIENCE)
     try:
         labdrive.open_notebook(page, quick_lab, notebook)
         page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")

@@ -149,8 +149,8 @@ class Training:
     per_epoch: int  # steps
     steps: int  # of the whole run
     size: int  # images a step
-    records: list[dict] = field(default_factory=list)  # fit's, with what was measured
-    untrained: dict[str, float] = field(default_factory=dict)
+    records: list[dict] = field(default_factory=list)  # fit's; a method may have an "accuracy" of its own in them
+    measured: dict[int, dict[str, float]] = field(default_factory=dict)  # by epoch; 0 is before training
     classes: int = 0
     labels: int = 0
     collapse: str = ""
@@ -162,14 +162,13 @@ class Training:
 
     def before(self, measure: Measure) -> None:
         """Measure the encoder before the first step."""
-        self.untrained, self.classes, self.labels = measure()[0], measure.classes, measure.labels
+        self.measured[0], self.classes, self.labels = measure()[0], measure.classes, measure.labels
 
     def add(self, record: dict, measure: Callable[[], tuple[dict[str, float], str]] | None = None) -> None:
         """After an epoch: its record, and, where it is time, what is measured now."""
-        found: dict[str, float] = {}
         if measure is not None:
-            found, self.collapse = measure()
-        self.records.append(record | found)
+            self.measured[record["epoch"]], self.collapse = measure()
+        self.records.append(record)
 
     def end(self, result: train.Result) -> None:
         spent = f"{result.steps} of {self.steps} steps in {_duration(result.seconds)}"
@@ -193,34 +192,38 @@ class Training:
     def seconds_left(self) -> float:
         return (self.steps - self.done) * self.size / self.images_per_second if self.records else 0.0
 
-    def latest(self) -> dict[str, float]:
-        """The newest value of every measure."""
-        return {name: value for record in self.records for name, value in record.items()}
+    @property
+    def measures(self) -> dict[str, float]:
+        """The newest, where something was measured since training began."""
+        last = max(self.measured, default=0)
+        return self.measured[last] if last else {}
 
     def line(self) -> str:
         """The last epoch in one line, rounded."""
         now = self.records[-1]
         parts = [f"loss {now['loss']:.3f}"]
+        now = {name: now[name] for name in now if name == "validation_loss"} | self.measured.get(now["epoch"], {})
         parts += [f"{words} {now[name]:.{n}f}" for name, words, n in _MEASURES if name in now]
         parts += [f"{_rounded(self.images_per_second)} images/s", f"{_duration(self.seconds_left)} left"]
-        return f"epoch {now['epoch']:{len(str(self.epochs))}} of {self.epochs}: {', '.join(parts)}"
+        epoch = f"{self.records[-1]['epoch']:{len(str(self.epochs))}}"
+        return f"epoch {epoch} of {self.epochs}: {', '.join(parts)}"
 
     def sentence(self) -> str:
         """Where the run is and what was measured last."""
         if not self.records:
             return " ".join(filter(None, ["No epoch is complete yet.", self.ended]))
-        now, first = self.latest(), self.records[0]
+        now, first, found = self.records[-1], self.records[0], self.measures
         text = f"Epoch {now['epoch']} of {self.epochs}: loss {now['loss']:.3f} (in the first epoch {first['loss']:.3f})"
         if "validation_loss" in now:
             text += f", validation loss {now['validation_loss']:.3f}"
         text += "."
-        if "accuracy" in now:
+        if "accuracy" in found:
             text += (
-                f" Probe accuracy on val, {self.labels} labels a class: {now['accuracy']:.2f} "
-                f"(before training {self.untrained['accuracy']:.2f}, chance {1 / self.classes:.2f})."
+                f" Probe accuracy on val, {self.labels} labels a class: {found['accuracy']:.2f} "
+                f"(before training {self.measured[0]['accuracy']:.2f}, chance {1 / self.classes:.2f})."
             )
-        if "std" in now:
-            text += f" Embedding: std {now['std']:.2f}, effective rank {now['effective_rank']:.1f}."
+        if found:
+            text += f" Embedding: std {found['std']:.2f}, effective rank {found['effective_rank']:.1f}."
         text += f" {_rounded(self.images_per_second)} images/s"
         text += "." if self.ended else f", {_duration(self.seconds_left)} left."
         warning = f"Look out: {self.collapse}" if self.collapse else ""
@@ -230,22 +233,25 @@ class Training:
         """What there is to draw."""
 
         def points(name: str) -> dict[int, float]:
-            start = {0: self.untrained[name]} if name in self.untrained else {}
-            return start | {r["epoch"]: r[name] for r in self.records if name in r}
+            if "loss" in name:
+                return {r["epoch"]: r[name] for r in self.records if name in r}
+            return {epoch: found[name] for epoch, found in sorted(self.measured.items()) if name in found}
 
         drawn = []
         for name, title, digits in (("loss", "loss", 3), *_MEASURES):
             if not (at := points(name)):
                 continue
             low, high = min(0.0, *at.values()), max(at.values())
+            if "loss" in name:  # a contrastive loss falls from 6.2 to 5.8, and that is seen only close to
+                low = min(at.values())
             levels = {}
             if name == "accuracy":
                 title, low, high = f"{title}, {self.labels} labels a class", 0.0, 1.0
                 levels = {"chance": 1 / self.classes}
             elif name == "std":
                 high = max(1.0, high)
-            if name in self.untrained:
-                levels["before training"] = self.untrained[name]
+            if 0 in at:
+                levels["before training"] = at[0]
             value = at[max(at)]
             drawn.append(Curve(f"{title}: {value:.{digits}f}", at, low, high if high > low else low + 1, levels))
         return drawn
@@ -332,13 +338,16 @@ class View(VBox):
         self.asked = threading.Event()
         self.stop = Button(
             description="Stop",
-            icon="stop",
             disabled=True,
             tooltip="End the training after this step, and keep what was learned",
             layout=Layout(width="auto", min_width="7em", height="2.4em", margin="0 12px 0 0"),
             style={"font_size": "1.15em", "font_weight": "bold"},
         )
         self.stop.on_click(self.ask)
+        if self.stop.comm is not None:
+            # ipykernel 7.4 hands a front end's message to the shell that last wrote to the widget: the one that trains,
+            # where a click would wait for the end of the cell. Without this it goes where the front end sends it.
+            vars(self.stop.comm)["_reply_subshell_for"] = None
         self.note, self.steps = hint(INTERRUPT), HTML()
         self.picture, self.sentence = HTML(), HTML(said(state.sentence()))
         self.children = [row([self.stop, self.note]), self.steps, self.picture, self.sentence]
