@@ -250,8 +250,11 @@ class Training:
                 levels = {"chance": 1 / self.classes}
             elif name == "std":
                 high = max(1.0, high)
+            elif name == "effective_rank":
+                high *= 1.15
             if 0 in at:
                 levels["before training"] = at[0]
+            title = title if max(at) else f"{title} before training"
             value = at[max(at)]
             drawn.append(Curve(f"{title}: {value:.{digits}f}", at, low, high if high > low else low + 1, levels))
         return drawn
@@ -275,8 +278,8 @@ class Training:
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis, curve in zip(axes, curves):
             axis.plot(list(curve.points), list(curve.points.values()), color=plots.SSL, marker="o", markersize=4)
-            for line, (name, level) in zip((":", "--"), curve.levels.items()):
-                axis.axhline(level, color=plots.RANDOM, linestyle=line, label=name)
+            for name, level in curve.levels.items():
+                axis.axhline(level, color=plots.RANDOM, linestyle=(0, _DASHES[name]), label=name)
             if curve.levels:
                 axis.legend(frameon=False, fontsize=10)
             span = curve.high - curve.low
@@ -296,6 +299,9 @@ _MEASURES = (  # name, in words, digits
     ("std", "std", 2),
     ("effective_rank", "effective rank", 1),
 )
+
+
+_DASHES = {"chance": (1, 2), "before training": (4, 2)}  # how the grey lines are told apart: points on, points off
 
 
 class Lines:
@@ -457,7 +463,8 @@ def _svg(curve: Curve, epochs: int) -> str:
     parts += [f'<text x="{left + width}" y="{below}" text-anchor="middle">{epochs}</text>']
     parts += [f'<text x="{left + width / 2}" y="{below}" text-anchor="middle">epoch</text>']
     shift = 0
-    for dash, (name, level) in zip(("2 4", "8 4"), curve.levels.items()):
+    for name, level in curve.levels.items():
+        dash = " ".join(str(2 * length) for length in _DASHES[name])
         parts.append(f'<path d="M{left} {y(level)}h{width}" stroke="{plots.RANDOM}" stroke-width="2" ')
         parts.append(f'stroke-dasharray="{dash}"/>')
         parts.append(f'<text x="{left + width - 2 - shift}" y="{y(level) - 5}" text-anchor="end" fill="#555555">')
