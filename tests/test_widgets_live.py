@@ -200,6 +200,22 @@ def test_a_long_run_makes_no_large_picture_and_a_negative_loss_is_inside():
     assert len(heights) == 200 and 34 <= min(heights) <= max(heights) <= 174 and heights == sorted(heights)
 
 
+def test_a_picture_costs_next_to_nothing():
+    state, seconds = training(), []
+    for _ in range(10):
+        begin = time.perf_counter()
+        state.svg()
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) < 0.01  # of the second, at least, that lies between two
+
+
+def test_what_was_measured_before_training_says_so():
+    state = live.Training(per_epoch=10, steps=30, size=8)
+    state.before(Told())
+    assert [c.title for c in state.curves()][1:] == ["std before training: 0.25", "effective rank before training: 2.0"]
+    assert "Probe" not in state.sentence()
+
+
 def test_the_grey_and_the_blue_are_seen_on_white():
     from sslkit import plots
 

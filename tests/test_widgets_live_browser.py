@@ -32,6 +32,7 @@ live.View.ask = lambda self, button=None: clicked.append(time.perf_counter()) or
 live.View.end = lambda self, failed=False: clicked.append(time.perf_counter()) or end(self, failed)
 config = train.TrainConfig(steps=15000, batch_size=10, precision="fp32")
 """
+widgets.CELLS["live_elsewhere"] = "live.beside = lambda: False"
 widgets.CELLS["live_run"] = (
     "result = widgets.watch_training(method, pictures, config, known=split, val=split, device='cpu', every=25)"
 )
@@ -84,6 +85,29 @@ def test_stop_ends_the_training_within_a_second_and_the_encoder_evaluates(browse
         page.locator("p[role=status]", has_text="The method keeps what it learned").wait_for()
         assert page.locator(".jp-RenderedImage").count() == 0, "the picture for where there is no kernel is shown too"
         assert stop.is_disabled()
+        labdrive.stop_kernel(page)
+    finally:
+        page.close()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("notebook", [["live_start", "live_elsewhere", "live_run"]], indirect=True)
+def test_where_a_click_would_wait_the_view_names_interrupt_and_it_works(browser, quick_lab, notebook):  # noqa: F811
+    import labdrive
+
+    page = browser.new_page(viewport={"width": 1280, "height": 1300})
+    page.set_default_timeout(PATIENCE)
+    try:
+        labdrive.open_notebook(page, quick_lab, notebook)
+        page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.locator("p", has_text="To end it now, use Interrupt").wait_for()
+        page.locator("p[role=status]", has_text="Epoch ").wait_for()
+        assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+        page.evaluate("() => void window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
+        page.locator("p[role=status]", has_text="The method keeps what it learned").wait_for()
+        labdrive.settle(page)
+        assert page.evaluate(labdrive.STATE)["errors"] == []
+        page.screenshot(path=SCREENSHOTS / "widget_live_interrupt.png")
         labdrive.stop_kernel(page)
     finally:
         page.close()
