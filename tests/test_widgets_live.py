@@ -214,6 +214,7 @@ def test_what_was_measured_before_training_says_so():
     state.before(Told())
     assert [c.title for c in state.curves()][1:] == ["std before training: 0.25", "effective rank before training: 2.0"]
     assert "Probe" not in state.sentence()
+    assert max(len(c.title) for c in state.curves() + training().curves()) < 42  # or it does not fit
 
 
 def test_the_grey_and_the_blue_are_seen_on_white():

@@ -246,7 +246,7 @@ class Training:
                 low = min(at.values())
             levels = {}
             if name == "accuracy":
-                title, low, high = f"{title}, {self.labels} labels a class", 0.0, 1.0
+                title, low, high = f"{title}, {self.labels} labels a class" if max(at) else title, 0.0, 1.0
                 levels = {"chance": 1 / self.classes}
             elif name == "std":
                 high = max(1.0, high)
