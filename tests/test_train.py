@@ -505,6 +505,13 @@ def test_a_callback_that_returns_true_ends_the_run_and_the_others_still_hear_of_
     assert result.steps == 8 and heard == [1, 2]
 
 
+def test_a_stop_that_comes_true_ends_the_run_after_the_step_as_an_interrupt_does():
+    asked = iter([False] * 5 + [True])
+    result = fit(Line(), points(), quiet(epochs=9), device="cpu", stop=lambda: next(asked))
+    assert result.steps == 6 and result.stopped == "interrupt" and result.interrupted
+    assert len(result.history) == 1
+
+
 def test_an_error_in_a_callback_is_not_swallowed():
     def broken(*_):
         raise ZeroDivisionError
