@@ -28,6 +28,7 @@ import sys
 import warnings
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -521,7 +522,7 @@ print("truth:", *(file.parent.name for file in files))
 
 # %%
 there = torch.load(OUT.with_suffix(".z.pt"))
-pictures = torch.stack([torch.from_numpy(evaluate.np.array(Image.open(file))).permute(2, 0, 1) for file in files])
+pictures = torch.stack([torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) for file in files])
 here = evaluate.embed(encoder, pictures).cpu()
 difference = (there - here).abs().max().item()
 assert difference <= 1e-5 * here.abs().max(), difference
@@ -610,14 +611,14 @@ figure
 #
 # - **The batch is divided**: `--batch-size` is that of all together, here 512 on each. Raise it with the number of GPUs, or each
 #   has less to do than it could.
-# - **The loss is that of the whole batch**: embeddings are gathered, so SimCLR sees the negatives of all GPUs, and the gradient is the
-#   one that a single GPU with that batch would have. Batch norm's statistics are each GPU's own.
+# - **The loss is that of the whole batch**: embeddings are gathered, so SimCLR sees the negatives of all GPUs, and batch norm takes its
+#   statistics over all of them. The gradient is the one that a single GPU with that batch would have.
 # - **A larger batch is fewer steps** for as many epochs, and wants a higher rate, risen to slowly (Goyal et al. 2017). It is another
 #   experiment: compare it as one.
 # - One process writes the checkpoint. If one is lost, all end; the same command with `--resume` goes on.
 #
-# **No time on several GPUs has been measured for this course.** What is tested, on a CPU with several processes, is that losses and
-# gradients are those of one process.
+# **No time on several GPUs has been measured for this course**, and nobody has run it on them yet. What is tested, on a CPU with two
+# and three processes, is that losses and gradients are those of one process.
 #
 # ## Try it
 #
