@@ -196,7 +196,7 @@ plots.image_grid(pairs, columns=8, size=0.8, rows=["test", "train"])
 #
 # ### Broken on purpose: the copies stay
 #
-# What is the harm? Take the worst classifier there is: say of each test picture what the nearest picture of train is, by pixels.
+# What is the harm? Take the simplest classifier there is: say of each test picture what the nearest picture of train is, by pixels.
 
 
 # %%
@@ -210,8 +210,8 @@ others = (nearest > 4).nonzero().flatten()
 print(f"on the {len(copies)} copies {by_pixels(copies):.2f}, on the others {by_pixels(others):.2f}")
 
 # %% [markdown]
-# It has learned nothing, and is perfect on what it has seen. If a tenth of the test were copies, it would gain nearly a tenth.
-# So the copies leave the *training* part: the test stays what it was.
+# It is perfect on what it has seen, and right on about half of the rest. If a tenth of the test were copies, it would gain five
+# points for nothing. So the copies leave the *training* part: the test stays what it was.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -286,7 +286,7 @@ checks.predicted(my_guess, sum(after) / 3 - sum(before) / 3, "gain")
 #
 # $$\bar d \;\pm\; t \, \frac{s}{\sqrt n}, \qquad s = \sqrt{\frac{1}{n-1} \sum_i (d_i - \bar d)^2}$$
 #
-# where $t$ is Student's: 4.303 for $n = 3$, 2.776 for $n = 5$, near 2 for many. It helped if the interval lies above 0.
+# where $t$ is Student's: $4.303$ for $n = 3$, $2.776$ for $n = 5$, near 2 for many. It helped if the interval lies above 0.
 #
 # Write `gain(before, after, t)`: `before` and `after` are tensors $(n,)$; return `(low, high)`. Expected: `[0.70, 0.80, 0.75]`,
 # `[0.72, 0.83, 0.77]` and $t = 4.303$ give about `(0.009, 0.038)`.
@@ -558,7 +558,7 @@ figure
 
 # %% [markdown]
 # *Figure: eight changes, one a line, with the gain of each as a point with an interval, and a line at 0. The method and batches of 16
-# gain about 0.04; not turning the views changes nothing; larger batches and weaker views lose, and views that keep their colours
+# gain a little; not turning the views changes nothing; larger batches and weaker views lose, and views that keep their colours
 # lose most by far.*
 #
 # 1. **The views**: they cost up to −0.33<!-- ex:10:without-colour.gain.simclr.0 --> here. That is ten times what any other line
