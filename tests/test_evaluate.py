@@ -566,7 +566,8 @@ def test_neighbours_are_those_of_a_loop_and_never_the_query():
     found = evaluate.neighbours(z, queries, 3)
     for q, row in zip(queries.tolist(), found.tolist()):
         cosine = [-2.0 if j == q else float(F.cosine_similarity(z[q], z[j], dim=0)) for j in range(50)]
-        assert row == sorted(range(50), key=lambda j: -cosine[j])[:3]
+        assert q not in row and len(set(row)) == 3
+        assert np.allclose([cosine[j] for j in row], sorted(cosine)[:-4:-1])  # two equal rows: either may come first
     with pytest.raises(ValueError, match="only 49 other rows"):
         evaluate.neighbours(z, queries, 50)
 

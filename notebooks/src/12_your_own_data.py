@@ -41,7 +41,7 @@ from sslkit.data import data_root, load
 # This is the one line to change for pictures of your own. The next two cells then do nothing, and all others work on them.
 
 # %%
-PICTURES = data_root() / "my-pictures"  # your own: PICTURES = pathlib.Path("/home/me/pictures")
+PICTURES = data_root() / "my-pictures"  # your own: PICTURES = pathlib.Path("/data/pictures")
 
 # %% [markdown]
 # Whoever has no folder at hand gets one: the course's digits, written as picture files.
@@ -440,6 +440,9 @@ plots.bars(shares, chance=1 / len(val.classes), xlabel="share of the five neares
 # %% [markdown]
 # *Figure: three bars and a dotted line at chance. Among the five nearest by the random encoder few show the same class, by pixels
 # less than half; by the encoder that was pretrained here most do.*
+#
+# One caution: the 500 pictures of val were made from 254 handwritings. Some of what is found is the query's own handwriting over
+# another background. In your folder ask the same: is it more of this *kind*, or this very thing again?
 
 # %%
 queries = torch.cat([(val.labels == k).nonzero().flatten()[:1] for k in range(min(3, len(val.classes)))])
