@@ -57,7 +57,7 @@ PICTURES = data_root() / "my-pictures"  # your own: PICTURES = pathlib.Path("/da
 # %%
 def save(images, folder):
     """Write images (N, C, H, W) as picture files 00000.png, 00001.png, …"""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i:05}.png")
 
