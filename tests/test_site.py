@@ -33,7 +33,7 @@ conf, vendor = load("conf"), load("vendor")
 
 
 def test_every_page_has_a_source_and_a_place_in_the_sidebar():
-    assert len(conf.LESSONS) == len(conf.SOLUTIONS) == 12
+    assert len(conf.LESSONS) == len(conf.SOLUTIONS) == 13
     assert [name for name in conf.include_patterns if not (ROOT / name).is_file()] == []
     assert set(conf.TITLES) <= conf.PAGES
     front = conf.front("# Title\n")
