@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.t
 LESSONS := notebooks/[0-9][0-9]_*.ipynb
 NBVAL := $(BIN)/python -m pytest --nbval-lax --nbval-current-env
 
-.PHONY: help lab test test-full check notebooks experiments scoreboard assignments instructor
+.PHONY: help lab test test-full check notebooks experiments scoreboard assignments instructor site
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -53,6 +53,12 @@ assignments: .venv/.stamp-test  ## build the assignments' student releases (ARGS
 
 instructor: .venv/.stamp-core .venv-instructor/.stamp  ## set up nbgrader, apart from the students' environment
 
+site: .venv-site/.stamp  ## build the course as pages to read without a network: build/site/index.html
+	.venv-site/bin/python notebooks/site/vendor.py
+	rm -rf build/site build/doctrees
+	.venv-site/bin/python -m sphinx -W --keep-going -q -c notebooks/site -d build/doctrees . build/site
+	@echo "The pages are in build/site; open build/site/index.html."
+
 # ---------------------------------------------------------------------------------------------------------------------
 
 $(BIN)/python:
@@ -75,4 +81,10 @@ $(BIN)/python:
 	$(BIN)/python -m venv .venv-instructor
 	.venv-instructor/bin/python -m pip --disable-pip-version-check install -c constraints.txt nbgrader
 	$(BIN)/python -m ipykernel install --prefix .venv-instructor --name sslkit --display-name sslkit
+	@touch $@
+
+# Reading needs no PyTorch, so neither does the environment that makes the pages.
+.venv-site/.stamp: constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv .venv-site
+	.venv-site/bin/python -m pip --disable-pip-version-check install -c constraints.txt sphinx myst-nb furo
 	@touch $@

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -129,6 +130,16 @@ class Augment:
         if unknown := set(names) - known:
             raise ValueError(f"no augmentation called {sorted(unknown)}; there are {sorted(known)}.")
         return Augment(**{f: getattr(default if f in names else self, f) for f in known})
+
+
+def two_views(
+    augment: Callable[[Tensor, torch.Generator | None], Tensor],
+    images: Tensor,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Two views of each image, drawn independently. One call with twice as many rows takes less time than two calls."""
+    a, b = augment(torch.cat([images, images]), generator).chunk(2)
+    return a, b
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -106,7 +106,7 @@ def pretrain(
     with devices.seeded(seed):
         channels = images.shape[-3] * (recipes.FRAMES if clips else 1)
         encoder = recipes.encoder_for(method, images.shape[-2:], channels, net)
-        built = recipes.build(method, encoder, data)
+        built = recipes.build(method, encoder, data, budget)
     facts = {"name": method, "data": data, "data_hash": known.hash, "settings": asdict(config)}
     options = {"device": device, "compile": compile, "accumulate": accumulate}
     result = _train(path, built, images, config, facts, resume, **options)

@@ -205,6 +205,51 @@ class Probe(nn.Module):
         return torch.cat([(piece - self.mean) / self.std @ self.weight + self.bias for piece in _pieces(x)])
 
 
+# ------------------------------------------------------------------------------------------------------------ searching
+
+
+def neighbours(z: Tensor, queries: Tensor, k: int = 5) -> Tensor:
+    """The k rows most similar to each query by cosine, the most similar first; never the query itself.
+
+    Shapes: z (N, D), queries int64 (Q,), numbers of rows of z -> int64 (Q, k). Raises ValueError if k > N − 1.
+    """
+    if k > len(z) - 1:
+        raise ValueError(f"k is {k}, but a query has only {len(z) - 1} other rows to be near to. Use a smaller k.")
+    unit = F.normalize(z.float(), dim=1)
+    found = []
+    for some in queries.to(z.device).split(1024):
+        similarity = (unit[some] @ unit.T).scatter(1, some[:, None], -2.0)  # below every cosine
+        found.append(similarity.topk(k, dim=1).indices)
+    return torch.cat(found)
+
+
+def twins(known: Tensor, other: Tensor) -> Tensor:
+    """How far each row of `other` is from the nearest row of `known`, Euclidean: near 0 for a copy.
+
+    Shapes: known (N, D), other (M, D) -> float (M,). Pixels find files that were copied or saved again, and nothing
+    that was cropped or turned.
+    """
+    return torch.cat([torch.cdist(piece, known).amin(dim=1) for piece in other.split(1024)])
+
+
+def gain(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
+    """Did a change help? Mean of after − before, and its 95 % interval (Student's t), as (mean, low, high).
+
+    Entry i of both is a run with the same seed, once without the change and once with it: their difference is free of
+    what the seed does to both. Raises ValueError for fewer than two pairs, or lists that do not fit each other.
+    """
+    from scipy import stats
+
+    if len(before) != len(after) or len(before) < 2:
+        raise ValueError(
+            f"got {len(before)} runs before and {len(after)} after the change; expected as many of both, two or more, "
+            "in the same order of seeds."
+        )
+    d = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5
+    return float(d.mean()), float(d.mean() - half), float(d.mean() + half)
+
+
 # ---------------------------------------------------------------------------------------------------------- accuracy
 
 

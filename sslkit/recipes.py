@@ -20,6 +20,7 @@ class Recipe:
     lesson: TrainConfig
     long: TrainConfig
     augment: Augment = STRONG
+    long_augment: Augment | None = None  # where more time is worth stronger views
     settings: dict = field(default_factory=dict)
     net: str = "convnet"  # the kind of encoder, one of nets.NETS; see `encoder_for`
 
@@ -65,7 +66,11 @@ RECIPES = {
     "barlow-twins": Recipe(
         TrainConfig(steps=5000, batch_size=32, lr=1e-3), TrainConfig(steps=10000, batch_size=32, lr=1e-3)
     ),
-    "vicreg": Recipe(TrainConfig(steps=2200, batch_size=64), TrainConfig(steps=20000, batch_size=32)),
+    "vicreg": Recipe(
+        TrainConfig(steps=2200, batch_size=64),
+        TrainConfig(steps=26000, batch_size=32),
+        long_augment=replace(STRONG, scale=(0.35, 1.0)),
+    ),
     "dino": Recipe(
         TrainConfig(steps=5000, batch_size=32, lr=1e-3),
         TrainConfig(steps=10000, batch_size=32, lr=1e-3),
@@ -165,15 +170,16 @@ def encoder_for(method: str, size: Sequence[int] = (32, 32), channels: int = 3, 
     return nets.build({"net": net, "channels": channels} | fitting)
 
 
-def augment_for(recipe: Recipe, data: str) -> Augment:
+def augment_for(recipe: Recipe, data: str, budget: str = "lesson") -> Augment:
     """The recipe's augmentation, made to suit the data: photographs are mirrored, and mostly keep their colours.
 
     What may change without changing the meaning is knowledge about the data; this is the one place that holds it.
     """
-    return recipe.augment if data in _DIGITS else replace(recipe.augment, flip=0.5, invert=0.0, hue=0.1)
+    augment = (recipe.long_augment if budget == "long" else None) or recipe.augment
+    return augment if data in _DIGITS else replace(augment, flip=0.5, invert=0.0, hue=0.1)
 
 
-def described(recipe: Recipe) -> dict:
+def described(recipe: Recipe, budget: str = "lesson") -> dict:
     """The method's settings as json can write them: a function by its name, an augmentation by what it changes."""
 
     def plain(value):
@@ -186,13 +192,14 @@ def described(recipe: Recipe) -> dict:
             }
         return value.__name__ if callable(value) else value
 
-    return {name: plain(value) for name, value in recipe.settings.items()}
+    own = {"augment": recipe.long_augment} if budget == "long" and recipe.long_augment else {}
+    return {name: plain(value) for name, value in (recipe.settings | own).items()}
 
 
-def build(method: str, encoder: nets.Encoder, data: str = "photodigits") -> methods.Method:
-    """The method around the encoder, with its recipe's settings and the augmentation that suits the data."""
+def build(method: str, encoder: nets.Encoder, data: str = "photodigits", budget: str = "lesson") -> methods.Method:
+    """The method around the encoder, with its recipe's settings and the augmentation that suits data and budget."""
     recipe = get(method)
-    return methods.build(method, encoder, augment=augment_for(recipe, data), **recipe.settings)
+    return methods.build(method, encoder, augment=augment_for(recipe, data, budget), **recipe.settings)
 
 
 def load_method(path: str | Path) -> methods.Method:

@@ -66,7 +66,7 @@ class Result:
     seconds: float = 0.0
     images_per_second: float = 0.0
     interrupted: bool = False
-    stopped: str = ""  # why it ended before its last step: "", "interrupt", "plateau", "callback"
+    stopped: str = ""  # why it ended before its last step: "", "interrupt" (by `stop`, too), "plateau", "callback"
     unsaved: str = ""  # why the file of its state could not be written at the end
 
     def summary(self) -> str:
@@ -88,6 +88,7 @@ def fit(
     state: str | Path | None = None,
     save_every: float = 60.0,
     accumulate: int = 1,
+    stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Train `method` on `data`, in place.
 
@@ -96,7 +97,8 @@ def fit(
     in the same order. `validation`, in the same form, is measured after every epoch, always on the same views. A
     callback is called after every epoch as `callback(method, record)`; what it returns is ignored unless it is true,
     which ends the run. Ctrl-C (or Jupyter's Interrupt) ends it too, after the step, and keeps what was learned; a
-    second one ends it at once.
+    second one ends it at once. `stop` is called after every step; once it returns true the run ends as by Ctrl-C. It is
+    for other threads, where no signal arrives: a button's callback sets a threading.Event, and `stop` is its `is_set`.
 
     `state` is a file that keeps the whole run, written every `save_every` seconds and at the end. A run that finds its
     file goes on where that one stopped, in the middle of an epoch too, and ends as if it had never stopped: on the CPU
@@ -133,10 +135,7 @@ def fit(
     model = devices.parallel(method, device)
     dtype = devices.precision(config.precision, device)
     optimizer = make_optimizer(method, config)
-    per_epoch = n // size
-    total = config.steps or config.epochs * per_epoch
-    if devices.fast():
-        total = min(total, 20)
+    per_epoch, total = length(n, config)
     views = devices.generator(config.seed + 1 + 1_000_003 * devices.rank(), device)
     run = Run(method, optimizer, views, Plateau(config.patience, config.min_gain), Result(), {}, _snapshot(method))
     facts = partial(_facts, method, tensors, validation, config, total, device, accumulate)
@@ -152,7 +151,7 @@ def fit(
     stopping = False
 
     try:
-        with Stop(also_terminate=state is not None) as stop:
+        with Stop(also_terminate=state is not None) as signals:
             while len(result.history) * per_epoch < total and not result.stopped:
                 method.train()  # a callback may have left it in another mode
                 before = len(result.history) * per_epoch
@@ -175,7 +174,7 @@ def fit(
                     bar.update()
 
                     result.seconds = time.perf_counter() - begin
-                    stopping, saving = devices.any_of(stop.asked, kept.due())
+                    stopping, saving = devices.any_of(signals.asked or bool(stop and stop()), kept.due())
                     if stopping:
                         break
                     if saving:
@@ -225,6 +224,13 @@ def fit(
     result.images_per_second = result.steps * size / max(result.seconds, 1e-9)
     result.unsaved = kept.problem
     return result
+
+
+def length(n: int, config: TrainConfig) -> tuple[int, int]:
+    """How many steps an epoch of `n` images has, and the whole run: (steps an epoch, steps)."""
+    per_epoch = n // config.batch_size
+    total = config.steps or config.epochs * per_epoch
+    return per_epoch, min(total, 20) if devices.fast() else total
 
 
 @dataclass

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslkit import augment as room
-from sslkit.augment import COLOURS, STRONG, WEAK, Augment
+from sslkit.augment import COLOURS, STRONG, WEAK, Augment, two_views
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -208,6 +208,14 @@ def test_the_same_seed_gives_the_same_views_and_another_one_others(device):
     first, again, other = (EVERYTHING(x, seeded(s, device)) for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert all(not torch.equal(a, b) for a, b in zip(first, other))
+
+
+def test_two_views_are_one_call_with_every_image_twice():
+    x = pictures(5)
+    a, b = two_views(STRONG, x, seeded())
+    assert torch.equal(torch.cat([a, b]), STRONG(torch.cat([x, x]), seeded()))
+    assert a.shape == b.shape == x.shape and all(not torch.equal(p, q) for p, q in zip(a, b))
+    assert all(torch.equal(v, room.to_float(x)) for v in two_views(Augment(), x))
 
 
 def test_a_generator_moves_on():

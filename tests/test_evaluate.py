@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -556,3 +557,36 @@ def test_the_supervised_control_is_scored_in_eval_mode():
     assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
     logits = method.eval().head(method.encoder(test.images / 255))
     assert correct.tolist() == (logits.argmax(1) == test.labels).tolist()
+
+
+def test_neighbours_are_those_of_a_loop_and_never_the_query():
+    z = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 5, 50)[:, None]
+    z[30] = z[10]  # an exact copy may come first, and is not the query
+    queries = torch.tensor([10, 30, 49])
+    found = evaluate.neighbours(z, queries, 3)
+    for q, row in zip(queries.tolist(), found.tolist()):
+        cosine = [-2.0 if j == q else float(F.cosine_similarity(z[q], z[j], dim=0)) for j in range(50)]
+        assert q not in row and len(set(row)) == 3
+        assert np.allclose([cosine[j] for j in row], sorted(cosine)[:-4:-1])  # two equal rows: either may come first
+    with pytest.raises(ValueError, match="only 49 other rows"):
+        evaluate.neighbours(z, queries, 50)
+
+
+def test_twins_are_near_what_they_were_copied_from():
+    known, other = torch.rand(9, 12), torch.rand(1030, 12)
+    other[1027] = known[3] + 0.01
+    found = evaluate.twins(known, other)
+    assert found.shape == (1030,) and found.argmin() == 1027
+    assert torch.isclose(found[1027], torch.tensor(0.01 * 12**0.5), atol=1e-5)
+    assert torch.allclose(found, torch.stack([(row - known).norm(dim=1).min() for row in other]), atol=1e-5)
+
+
+def test_a_gain_is_paired_and_its_interval_is_students():
+    from scipy import stats
+
+    before, after = [0.70, 0.80, 0.75], [0.72, 0.83, 0.77]
+    mean, low, high = evaluate.gain(before, after)
+    by_scipy = stats.ttest_rel(after, before).confidence_interval(0.95)
+    assert np.allclose([mean, low, high], [np.mean(after) - np.mean(before), *by_scipy])
+    with pytest.raises(ValueError, match="got 3 runs before and 2 after"):
+        evaluate.gain(before, after[:2])

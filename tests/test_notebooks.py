@@ -485,7 +485,8 @@ def test_build_is_repeatable_and_check_sees_a_change(course, monkeypatch, capsys
     assert (lesson.read_bytes(), solutions.read_bytes()) == first
     assert builder.main(["--check"]) == 0
 
-    cells = code(read(lesson))
+    colab, *cells = code(read(lesson))
+    assert colab.source == builder.COLAB and not colab.outputs, "it does nothing here"
     assert [output.get("text") or output.data["text/plain"] for output in cells[0].outputs] == [
         "2 None\n",
         "<object at 0x…>",
@@ -497,7 +498,7 @@ def test_build_is_repeatable_and_check_sees_a_change(course, monkeypatch, capsys
         assert list(rule(read(lesson))) == [], rule.__name__
 
     solved = read(solutions)
-    assert "return y" in solved.cells[2].source and not any(cell.outputs for cell in code(solved))
+    assert "return y" in solved.cells[3].source and not any(cell.outputs for cell in code(solved))
     builder.run(read(solutions), source.parent, SSLKIT_STRICT="1")
     with pytest.raises(CellExecutionError):
         builder.run(read(lesson), source.parent, SSLKIT_STRICT="1")

@@ -32,6 +32,16 @@ def test_a_recipe_builds_its_method(name):
     assert method.augment == recipes.get(name).augment
 
 
+def test_a_long_run_may_have_stronger_views():
+    recipe, digits = recipes.get("vicreg"), "photodigits"
+    assert recipes.augment_for(recipe, digits).scale == (0.5, 1.0)
+    assert recipes.augment_for(recipe, digits, "long") == replace(recipe.augment, scale=(0.35, 1.0))
+    assert recipes.augment_for(recipe, "cifar10", "long").flip == 0.5
+    assert recipes.build("vicreg", small("vicreg"), digits, "long").augment.scale == (0.35, 1.0)
+    assert recipes.described(recipe) == {} and recipes.described(recipe, "long")["augment"]["scale"] == (0.35, 1.0)
+    assert recipes.augment_for(recipes.get("simclr"), digits, "long") == recipes.get("simclr").augment
+
+
 @every
 def test_a_recipe_can_be_written_down(name):
     recipe = recipes.get(name)

@@ -505,6 +505,13 @@ def test_a_callback_that_returns_true_ends_the_run_and_the_others_still_hear_of_
     assert result.steps == 8 and heard == [1, 2]
 
 
+def test_a_stop_that_comes_true_ends_the_run_after_the_step_as_an_interrupt_does():
+    asked = iter([False] * 5 + [True])
+    result = fit(Line(), points(), quiet(epochs=9), device="cpu", stop=lambda: next(asked))
+    assert result.steps == 6 and result.stopped == "interrupt" and result.interrupted
+    assert len(result.history) == 1
+
+
 def test_an_error_in_a_callback_is_not_swallowed():
     def broken(*_):
         raise ZeroDivisionError
@@ -684,14 +691,13 @@ def slow_fit(method: methods.SimCLR, data: torch.Tensor, config: TrainConfig) ->
         rows, epoch = torch.randperm(len(data), generator=order), []
         for i in range(per_epoch):
             batch = data[rows[i * config.batch_size : (i + 1) * config.batch_size]]
-            views = []
-            for _ in range(2):
-                drawn = method.augment.draw(len(batch), draws, "cpu")
-                one_by_one = [
-                    method.augment.apply(batch[j : j + 1].float() / 255, {k: v[j : j + 1] for k, v in drawn.items()})
-                    for j in range(len(batch))
-                ]
-                views.append(torch.cat(one_by_one))
+            twice = torch.cat([batch, batch])
+            drawn = method.augment.draw(len(twice), draws, "cpu")
+            one_by_one = [
+                method.augment.apply(twice[j : j + 1].float() / 255, {k: v[j : j + 1] for k, v in drawn.items()})
+                for j in range(len(twice))
+            ]
+            views = torch.cat(one_by_one[: len(batch)]), torch.cat(one_by_one[len(batch) :])
             loss = method.loss(*views)["loss"]
             method.zero_grad()
             loss.backward()

@@ -34,11 +34,11 @@ def pretrained(method: str, budget: str, seed: int, images, anew: bool = False) 
     """The checkpoint of one pretraining run, from runs/scoreboard/ if it is there and was made in the same way."""
     recipe, file = recipes.get(method), RUNS / f"{method}-{budget}-{seed}.pt"
     config = replace(getattr(recipe, budget), seed=seed, progress=False)
-    settings = {**asdict(config), **recipes.described(recipe)}
+    settings = {**asdict(config), **recipes.described(recipe, budget)}
     if not anew and file.exists() and (content := checkpoint.load(file))["settings"] == settings:
         return content
     with device.seeded(seed):
-        built = recipes.build(method, recipes.encoder_for(method), DATA)
+        built = recipes.build(method, recipes.encoder_for(method), DATA, budget)
     result = train.fit(built, images, config)
     print(f"{method} {budget} seed {seed}: {result.summary()}", flush=True)
     facts = {"settings": settings, "history": result.history, "seconds": result.seconds}

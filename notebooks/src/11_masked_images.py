@@ -508,3 +508,5 @@ print(
 # - **What it is worth at this size**: a little more than an untrained network, far less than two views of an image
 #   (lesson 10), and far less than ten labels a class. Masked images are a method for large transformers, many images and
 #   days of training.
+#
+# Next: lesson 12. A folder of your own, from the first look to a file that others can use.

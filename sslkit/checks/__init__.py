@@ -11,6 +11,7 @@ from sslkit.checks.jigsaw import check_cut, check_farthest, check_inverse
 from sslkit.checks.joint import check_cross_correlation, check_ema, check_nt_xent, check_stop
 from sslkit.checks.labels import check_assign, check_chance, check_draw, check_four_turns, check_nearest
 from sslkit.checks.masked import check_hidden_loss, check_patchify, check_random_mask
+from sslkit.checks.own_data import check_gain, check_search, check_twins
 from sslkit.checks.parts import check_leaks, check_masked_mse, check_scatter
 from sslkit.checks.rotation import check_knows_nothing, check_neighbour, check_turn
 from sslkit.checks.siamese import check_balanced, check_contrastive, check_threshold
@@ -60,4 +61,7 @@ __all__ = [
     "check_ema",
     "check_nt_xent",
     "check_stop",
+    "check_gain",
+    "check_search",
+    "check_twins",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sslkit import device as devices
 from sslkit import losses, nets
-from sslkit.augment import STRONG, Augment
+from sslkit.augment import STRONG, Augment, two_views
 from sslkit.methods.momentum import follow, follower
 
 
@@ -23,7 +23,7 @@ class SimCLR(nn.Module):
         self.projector = nets.mlp(encoder.dim, width, 64)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))
@@ -62,7 +62,7 @@ class MoCo(nn.Module):
         self.keys = self.queue[:0]  # of the batch at hand
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, query: Tensor, key: Tensor) -> dict[str, Tensor]:
         q = self.projector(self.encoder(query))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sslkit import losses, nets
-from sslkit.augment import STRONG, Augment
+from sslkit.augment import STRONG, Augment, two_views
 from sslkit.methods.momentum import follow, follower, rising
 from sslkit.methods.whitening import Whiten
 
@@ -41,7 +41,7 @@ class BYOL(nn.Module):
         return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         both = torch.cat([a, b])
@@ -85,7 +85,7 @@ class SimSiam(nn.Module):
         return dict.fromkeys(self.predictor.parameters(), self.eager)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z = self.projector(self.encoder(torch.cat([a, b])))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sslkit import device as devices
 from sslkit import losses, nets
-from sslkit.augment import STRONG, Augment
+from sslkit.augment import STRONG, Augment, two_views
 
 
 class BarlowTwins(nn.Module):
@@ -24,7 +24,7 @@ class BarlowTwins(nn.Module):
         self.projector = nets.mlp(encoder.dim, width, width)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))
@@ -54,7 +54,7 @@ class VICReg(nn.Module):
         self.projector = nets.mlp(encoder.dim, width, width)
 
     def views(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        return self.augment(x, generator), self.augment(x, generator)
+        return two_views(self.augment, x, generator)
 
     def loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         z_a, z_b = map(devices.gather, self.projector(self.encoder(torch.cat([a, b]))).chunk(2))

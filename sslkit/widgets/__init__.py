@@ -12,9 +12,11 @@
     explore_embedding   see any encoder's embeddings on a map, each picture's nearest neighbours, and the mistakes
     compare     choose methods, budget and numbers of labels; the scoreboard's curves with your own runs beside them
     copied_layers   choose how many layers are copied and whether they are frozen, and see what was measured
+    watch_training  train, and see the loss, a probe, the embedding and the time left; a button ends it
 
-Each returns one object: the value of a cell's last line, or something to `display`. Where there is no kernel (on
-GitHub, in nbconvert, on paper) a picture and a sentence stand in its place.
+Each returns one object: the value of a cell's last line, or something to `display`. Only `watch_training` shows itself
+at once: it trains, and returns the run's result. Where there is no kernel (on GitHub, in nbconvert, on paper) a picture
+and a sentence stand in a widget's place.
 
 All are made alike. A state (a class such as `Hole` or `Plane`) knows what follows from what; it needs no front end,
 and `draw()` gives its figure and its sentence. A `Panel` joins controls to it: act on the state, then draw.
@@ -31,6 +33,7 @@ from sslkit.widgets.depth import Depth, copied_layers
 from sslkit.widgets.explorer import Explorer, explore_embedding
 from sslkit.widgets.hole import CELLS, HOLES, Hole, fill_hole, fillings, mask_of, name_of, outline
 from sslkit.widgets.jigsaw import Puzzle, in_place, puzzle
+from sslkit.widgets.live import Measure, Training, watch_training
 from sslkit.widgets.masking import Masking, mask_patches, reconstruction
 from sslkit.widgets.next_word import CHOICES, Writer, next_word
 from sslkit.widgets.panel import Drawing, Panel, Raster
@@ -54,6 +57,9 @@ __all__ = [
     "Puzzle",
     "in_place",
     "puzzle",
+    "Measure",
+    "Training",
+    "watch_training",
     "Masking",
     "mask_patches",
     "reconstruction",
