@@ -51,7 +51,6 @@ def test_every_slider_switches_its_own_augmentation_on_and_off(knob):
 
 def test_a_slider_that_sends_back_what_it_shows_changes_nothing():
     shown = explorer()
-    assert STRONG.ratio[1] != round(STRONG.ratio[1], 2)  # finer than a slider's step
     for control in parts(shown, FloatSlider):
         assert not control.continuous_update, "what it shows would come back late, after the next button"
         control.value += 1e-9
