@@ -163,6 +163,8 @@ RULES = f"""<style>
     z-index: 1; }}
 .sslkit-hidden button.jupyter-button.mod-active {{ background: #808080; }}
 .sslkit-here {{ image-rendering: auto; outline: 1px solid {plots.RANDOM}; }}
+.sslkit-here button.jupyter-button, .sslkit-here button.jupyter-button:is(:hover, :focus, :active) {{
+    background: transparent; box-shadow: none; }}
 .sslkit-chosen button.jupyter-button.mod-active {{ outline: 5px solid {plots.ACCENT}; outline-offset: -5px; }}
 </style>"""
 
