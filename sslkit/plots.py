@@ -452,7 +452,7 @@ def _curves_on(
     """Mean, and a band of one standard deviation, of values by x; each in the look of what it measures."""
     blues = cycle(BLUES)
     for name, points in curves.items():
-        tint, marker, line = looks.get(name) or STYLE.get(name, (None, "D", "-"))
+        tint, marker, line = looks.get(name, STYLE.get(name, (None, "D", "-")))
         tint = tint or next(blues)
         x = sorted(points)
         mean, std = np.array([_mean_std(points[k]) for k in x]).T

@@ -161,7 +161,7 @@ class Board:
     def lines(self) -> list[tuple[str, ...]]:
         """The table, its head first: name, mean ± std, block, and the two verdicts."""
         head = ("method", f"accuracy, {self._count()}", "block", "beside random", "beside supervised")
-        body = [head]
+        body: list[tuple[str, ...]] = [head]
         for line in self.verdicts():
             row = line["row"]
             words = ("–" if line[kind] is None else VERDICTS[line[kind]] for kind in scoreboard.CONTROLS)

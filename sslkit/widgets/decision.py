@@ -53,7 +53,7 @@ class Decision:
         with torch.no_grad():
             z_a, z_b = net.embed(self.first), net.embed(self.second)
         self.distance, self.same = torch.linalg.vector_norm(z_a - z_b, dim=1).cpu(), same.cpu()
-        self.images, self.index = self.first, 0
+        self.images, self.index, self.threshold = self.first, 0, 0.0
         self.choose()
 
     def to(self, threshold: float) -> None:

@@ -348,7 +348,8 @@ class Explorer:
             mine = np.setdiff1d(np.flatnonzero(group.numpy() == g), shown)
             tint, marker = self.look(g, name)
             size = 10 if self.thumbnails else 60
-            axis.scatter(*points[mine].T, s=size, marker=marker, color=tint, linewidths=0.3, zorder=2 + g / 100)
+            x, y = points[mine].T
+            axis.scatter(x, y, s=size, marker=marker, color=tint, linewidths=0.3, zorder=2 + g / 100)
         for i in shown:
             (x, y), half = points[i], side / 2
             extent = (x - half, x + half, y - half, y + half)
@@ -359,8 +360,9 @@ class Explorer:
             )
         for j in near:
             axis.plot(*points[[self.index, j]].T, color=plots.ACCENT, linewidth=1.2, zorder=3)
-        ring = {"marker": "o", "fillstyle": "none", "markersize": 30 if self.thumbnails else 17}
-        axis.plot(*points[[self.index]].T, color="black", markeredgewidth=2.5, zorder=6, **ring)
+        x, y = points[[self.index]].T
+        ring = axis.plot(x, y, "o", fillstyle="none", color="black", markeredgewidth=2.5, zorder=6)
+        ring[0].set_markersize(30 if self.thumbnails else 17)
         axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[], aspect="equal")
 
     def map_picture(self) -> Tensor:
@@ -428,7 +430,7 @@ class Explorer:
     def draw(self) -> Drawing:
         figure = plots.Figure(figsize=(11.2, 4.9), layout="constrained")
         figure.palette = False
-        left, right = figure.subfigures(1, 2, width_ratios=(4.6, 6.2))
+        left, right = figure.subfigures(1, 2, width_ratios=(4.6, 6.2), squeeze=False)[0]
         axis = left.subplots()
         self.map_on(axis)
         axis.set_title(f"{self.map} map, colour: {self.colour}", fontsize=13)

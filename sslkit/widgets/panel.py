@@ -9,7 +9,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from sslkit import methods, plots
 from sslkit.augment import to_float
 
 Drawing = tuple[plots.Figure, str]  # a figure, and what it says in words
-Control = (
+Control: TypeAlias = (
     Button | ToggleButton | ToggleButtons | Checkbox | IntSlider | FloatSlider | SelectionSlider | SelectionRangeSlider
 )
 
