@@ -61,6 +61,21 @@ def test_links_lead_to_pages(stored: str, page: str):
     assert conf.linked(stored) == page
 
 
+@pytest.mark.parametrize("name", sorted(conf.include_patterns))
+def test_links_within_the_course_lead_somewhere(name: str):
+    """Sphinx says so, too, but only where the pages are built."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name.endswith(".ipynb"):
+        text = "\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", conf.linked(text)):
+        path = unquote(link.removeprefix("path:").split("#")[0])
+        if path and not urlsplit(link.removeprefix("path:")).scheme:
+            start = ROOT if path.startswith("/") else (ROOT / name).parent
+            dead += [link] if not (start / path.lstrip("/")).exists() else []
+    assert dead == []
+
+
 def test_what_is_left_out_and_what_is_added():
     picture = {"output_type": "display_data", "data": {WIDGET: {}, "image/png": "iVBO", "text/plain": ["a slider\n"]}}
     code = {"cell_type": "code", "outputs": [], "metadata": {}}
