@@ -503,6 +503,8 @@ WRONG = [
     (checks.check_cut, lambda x, t, m: cut(x, t, m.flip(0)), "tile 0 is not"),
     (checks.check_cut, lambda x, t, m: cut(x, t, m).unflatten(0, (3, 3)), "yours is (3, 3, 2, 3, 3)"),
     (checks.check_cut, lambda x, t, m: cut(x, t + 1, 0 * m), "yours is (9, 2, 4, 4)"),
+    (checks.check_cut, lambda x, t, m: cut(x, t, m, step=10), "called with a tensor (2, 12, 12), 3, a tensor (9, 2)"),
+    (checks.check_cut, lambda x, t, m: [x[:, :t, i : i + t] for i in range(0, 90, 10)], "your tile 1 is (2, 3, 2)"),
     (checks.check_cut, lambda x, t, m: cut(x, t, m, step=4) if len(x) == 2 else cut(x, t, m, step=2), "for 9 × 9"),
     (checks.check_turn, lambda x, q: turn(x, -q), "clockwise"),
     (checks.check_turn, lambda x, q: turn(x, 0 * q + q[0]), "every image by 1 quarters"),
@@ -648,7 +650,8 @@ def test_a_stub_is_not_written_yet(check, capsys, monkeypatch):
     assert check(lambda *_: None) is False
     assert "is there a `return`?" in capsys.readouterr().out
     assert check(lambda *_: 1 / 0) is False
-    assert "your function raised ZeroDivisionError" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "your function raised ZeroDivisionError" in told and "in the line: assert check(lambda *_: 1 / 0)" in told
 
 
 @pytest.mark.parametrize("check", EVERY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable
 
 import torch
@@ -35,7 +36,7 @@ def check(body: Callable[[Callable], None]) -> Callable[[Callable], bool]:
             message = f"✗ {name}: {reason}"
         except Exception as error:  # the reader's own error, whatever it is
             progress.note(name, passed=False)
-            message = f"✗ {name}: your function raised {type(error).__name__}: {error}"
+            message = f"✗ {name}: your function raised {described(error, answer)}"
         else:
             progress.note(name, passed=True)
             print(f"✓ {name}: right.")
@@ -65,12 +66,24 @@ def integers(answer: Callable, *arguments) -> list[int]:
 
 
 def call(answer: Callable, *arguments):
-    result = answer(*(a.clone() if isinstance(a, Tensor) else a for a in arguments))
+    try:
+        result = answer(*(a.clone() if isinstance(a, Tensor) else a for a in arguments))
+    except Exception as error:  # the reader's own error, whatever it is; most are understood from what came in
+        given = ", ".join(f"a tensor {tuple(a.shape)}" if isinstance(a, Tensor) else repr(a)[:40] for a in arguments)
+        raise Wrong(f"your function raised {described(error, answer)}\n  It was called with {given}.") from error
     if result is ...:
         raise NotWritten
     if result is None:
         raise Wrong("your function returned None: is there a `return`?")
     return result
+
+
+def described(error: Exception, answer: Callable) -> str:
+    """The error, and the line of the answer that it came from."""
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    own = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file and frame.line]
+    where = f"\n  in the line: {own[-1]}" if own else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def number(answer: Callable, *arguments) -> float:

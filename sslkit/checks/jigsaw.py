@@ -106,8 +106,14 @@ def check_cut(answer: Callable[[Tensor, int, Tensor], Tensor]) -> None:
 
 def _tiles(answer: Callable[[Tensor, int, Tensor], Tensor], image: Tensor, side: int, moves: Tensor) -> Tensor:
     got = call(answer, image, side, moves)
-    got = torch.stack(list(got)) if isinstance(got, list | tuple) else torch.as_tensor(got)
     wanted = (9, len(image), side, side)
+    if isinstance(got, list | tuple):
+        for i, tile in enumerate(got):
+            if tile.shape != wanted[1:]:
+                raise Wrong(
+                    f"with an image {tuple(image.shape)} and tiles of {side} px your tile {i} is {tuple(tile.shape)}."
+                )
+        got = torch.stack(list(got))
     if got.shape != wanted:
         raise Wrong(
             f"an image {tuple(image.shape)} and tiles of {side} px give shape {wanted}; yours is {tuple(got.shape)}."
