@@ -26,7 +26,7 @@ test: .venv/.stamp-test  ## set up and test: units, every lesson shortened, its 
 	SSLKIT_FAST=1 $(NBVAL) --nbval-cell-timeout=120 $(LESSONS)
 	$(BIN)/python -m pytest -m "browser and not full" tests
 
-test-full: .venv/.stamp-test  ## the same with every lesson at full length, and every lesson in a browser
+test-full: .venv/.stamp-test site  ## the same with every lesson at full length, every lesson and every page in a browser
 	$(BIN)/python -m pytest -m "not browser" tests
 	$(NBVAL) --nbval-cell-timeout=600 $(LESSONS)
 	$(BIN)/python -m pytest -m "browser" tests

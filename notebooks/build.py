@@ -95,6 +95,8 @@ def read(source: Path, solved: bool) -> NotebookNode:
         cell["id"] = f"{source.stem.replace('_', '-')}-{number:03d}"[-64:]
         # jupytext notes blank lines here; they say nothing to a reader
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if not k.startswith("lines_to_")})
+        if cell.cell_type == "markdown" and solved:  # which stand one folder deeper than the lessons
+            cell.source = cell.source.replace("](../", "](../../")
         if cell.cell_type == "code":
             cell.source = SOLUTION.sub((lambda m: m["body"].rstrip("\n")) if solved else stub, cell.source)
         if "### BEGIN SOLUTION" in cell.source or "### END SOLUTION" in cell.source:

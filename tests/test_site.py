@@ -68,7 +68,7 @@ def test_links_within_the_course_lead_somewhere(name: str):
     if name.endswith(".ipynb"):
         text = "\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
     dead = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", conf.linked(text)):
+    for link in re.findall(r"\]\(([^)\s]+)\)", text + conf.linked(text)):  # in Jupyter and GitHub, and on the pages
         path = unquote(link.removeprefix("path:").split("#")[0])
         if path and not urlsplit(link.removeprefix("path:")).scheme:
             start = ROOT if path.startswith("/") else (ROOT / name).parent

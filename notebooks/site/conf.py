@@ -55,7 +55,7 @@ html_use_index = False
 
 LINKS = {  # the beginning of a link as it stands in the checkout, and on the pages
     "](../notebooks/": "](/notebooks/",  # lessons are written for my/; on the pages they stay where they are
-    "](../data/": "](/data/",  # … and so do their solutions
+    "](../data/": "](/data/",
     "](notebooks/solutions)": "](/notebooks/site/solutions.md)",  # a folder is no page
     "](release/": "](path:release/",  # the assignments' notebooks are for Jupyter: a download
 }

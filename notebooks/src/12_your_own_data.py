@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sslkit import augment, checkpoint, checks, device, evaluate, export, methods, nets, plots, recipes, scoreboard, train
+from sslkit import augment, checkpoint, checks, device, evaluate, export, methods, nets, plots, recipes, scoreboard, train, widgets
 from sslkit.data import data_root, load
 
 # %% [markdown]
@@ -453,6 +453,17 @@ plots.image_grid(val.images[answer], titles=titles, columns=6, size=0.75)
 # %% [markdown]
 # *Figure: three rows of six pictures. The first of a row is the query; the other five are its nearest by embedding, each with its class
 # above. Most show the query's digit, over other backgrounds and in other colours.*
+#
+# All at once: a map on which pictures with similar embeddings lie near each other, and the nearest of whichever you choose.
+# **Try:** colour it by *error*: what a probe on ten labels a class gets wrong. Press *next mistake* three times, and look at the
+# neighbours. Is the picture hard, or is it a rare kind of its class?
+
+# %%
+widgets.explore_embedding(encoder, val, known=known)
+
+# %% [markdown]
+# *Figure: the widget as a picture. A map of 500 points, one a picture of val; beside it the chosen picture and its eight nearest,
+# each with its class.*
 #
 # ## Keep it, with its card
 #

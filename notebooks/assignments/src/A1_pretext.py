@@ -19,6 +19,7 @@
 #   tests are read-only, and what you change in them is undone before marking.
 # - The tests that you see are a part of those that mark: hidden ones try other inputs. So write what is asked for, not
 #   what passes.
+# - A test whose error speaks of an `ellipsis` has met a `...`: the function that it tries is not written yet.
 # - Before you hand in: *Kernel → Restart Kernel and Run All Cells*. What only works in the order in which you happened to
 #   run it does not work.
 # - Data and parameters depend on your name in part 0. Your numbers differ from your neighbour's.
@@ -173,15 +174,15 @@ for n, c, i in np.ndindex(6, 2, 5):
 # ## 3 · A network against the controls
 #
 # The cell below trains the network of lesson 02 on your bands: half a minute on 2 cores. It predicts the
-# contrast-normalised grey picture.
+# contrast-normalised grey picture. As long as part 1 is not written, it trains on halves instead, so that it runs.
 
 
 # %%
 def hole(x, generator=None):
-    return band(x, generator, width, rises) if begun else pretext.half(x, generator)
+    return band(x, generator, width, rises) if written else pretext.half(x, generator)
 
 
-begun = band(torch.zeros(1, 3, 32, 32), device.generator(0), width, rises) is not ...
+written = torch.is_tensor(band(torch.zeros(1, 3, 32, 32), device.generator(0), width, rises))
 grey = pretext.contrast_normalised_grey
 config = train.TrainConfig(steps=800, batch_size=128, progress=False)
 with device.seeded(V.seed("network")):
@@ -196,7 +197,8 @@ network = network.eval().cpu()
 #
 # - `"mean image"`: the mean of `targets`, the contrast-normalised grey of training images, $(M, 1, H, W)$;
 # - `"along rows"`: your control;
-# - `"network"`: `network.predict`.
+# - `"network"`: `network.predict(inputs)`. It takes pictures with a hole in them, as `pretext.hide(images, mask)` makes
+#   them, and gives the whole picture, $(N, 1, H, W)$, in the units of `grey`.
 #
 # `images` are float in $[0, 1]$, $(N, 3, H, W)$. The target is `grey(images)`. For *along rows*, fill in `grey(images)`
 # itself: a control may be helped, a network may not.
@@ -288,7 +290,7 @@ def placed(guess, target, permutations):
 
 # %% kind="tests" id="test-placed" points=2
 three = torch.tensor([[0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]])
-assert placed(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]), three) == 1
+assert placed(torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2]), three) == 1, "every guess is right"
 assert abs(placed(torch.tensor([1, 2]), torch.tensor([0, 0]), three) - 0.25) < 1e-6, "2 of 8 tiles are placed"
 ### BEGIN HIDDEN TESTS
 orders = pretext.permutations(answers, pieces=9, seed=V.seed("orders") % 1000)

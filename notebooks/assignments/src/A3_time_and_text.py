@@ -20,6 +20,7 @@
 #   tests are read-only, and what you change in them is undone before marking.
 # - The tests that you see are a part of those that mark: hidden ones try other inputs. So write what is asked for, not
 #   what passes.
+# - A test whose error speaks of an `ellipsis` has met a `...`: the function that it tries is not written yet.
 # - Before you hand in: *Kernel → Restart Kernel and Run All Cells*. What only works in the order in which you happened to
 #   run it does not work.
 # - Data and parameters depend on your name in part 0. Your numbers differ from your neighbour's.

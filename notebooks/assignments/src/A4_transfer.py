@@ -19,6 +19,7 @@
 #   tests are read-only, and what you change in them is undone before marking.
 # - The tests that you see are a part of those that mark: hidden ones try other inputs. So write what is asked for, not
 #   what passes.
+# - A test whose error speaks of an `ellipsis` has met a `...`: the function that it tries is not written yet.
 # - Before you hand in: *Kernel → Restart Kernel and Run All Cells*. Hand in the folder `images` together with the notebook:
 #   it is run again for marking.
 # - The report is the better half of the points. A result that says "no better than from scratch, and here is how I know" gets
