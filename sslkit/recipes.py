@@ -68,7 +68,7 @@ RECIPES = {
     ),
     "vicreg": Recipe(
         TrainConfig(steps=2200, batch_size=64),
-        TrainConfig(steps=26000, batch_size=32),
+        TrainConfig(steps=15000, batch_size=32, lr=8e-3),
         long_augment=replace(STRONG, scale=(0.35, 1.0)),
     ),
     "dino": Recipe(

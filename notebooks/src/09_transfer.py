@@ -301,7 +301,7 @@ for name, budget in (("random", "lesson"), ("supervised", "lesson"), ("rotation"
 plots.label_efficiency(curves)
 
 # %% [markdown]
-# *Figure: test accuracy over the number of labels a class, on a logarithmic axis. VICReg's curve, after five minutes of
+# *Figure: test accuracy over the number of labels a class, on a logarithmic axis. VICReg's curve, after four minutes of
 # pretraining, lies above the orange one of supervised training everywhere, and far above it at one and two labels. Rotation's
 # meets it at one label. The grey one of the random encoder stays far below.*
 #
@@ -342,7 +342,7 @@ for n in (1, 2, 5, 10):
     print(f"{n:>3} labels a class with VICReg are worth {mean:>4.1f} without ({low:.1f} to {high:.1f})")
 
 # %% [markdown]
-# That is the price of labels in minutes of a computer: after five minutes with pictures that nobody has looked at, five labels a
+# That is the price of labels in minutes of a computer: after four minutes with pictures that nobody has looked at, five labels a
 # class do what twenty-three do without. (The interval is that of the test pictures; the orange curve is taken as it is.) And it is
 # no law: do the same for rotation, and from two labels on it is worth *less* than the labels themselves.
 #

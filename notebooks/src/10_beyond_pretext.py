@@ -663,7 +663,7 @@ print(
 # training 0.33<!-- sb:supervised/1 -->. With twenty it is 0.88<!-- sb:vicreg/20 --> against
 # 0.90<!-- sb:supervised/20 -->. Is that as far as a frozen encoder goes?
 #
-# No, a minute was short. In the line *long* VICReg has trained for five minutes, on 18,000 small batches. It has
+# No, a minute was short. In the line *long* VICReg has trained for four minutes, on 15,000 small batches. It has
 # 0.72<!-- sb:vicreg/1/long --> with one label and 0.94<!-- sb:vicreg/10/long --> with ten, and it is not behind with a
 # hundred, either: 0.97<!-- sb:vicreg/100/long --> against 0.95<!-- sb:supervised/100 -->.
 #

@@ -578,7 +578,7 @@ figure
 # 1. **The views**: they cost up to −0.33<!-- ex:10:without-colour.gain.simclr.0 --> here. That is many times what the
 #    method or the batch gives. And they are seen in a minute, without training.
 # 2. **Time**: SimCLR has 0.74<!-- ex:10:simclr.mean --> after 800 steps and 0.82<!-- sb:simclr/10 --> after 2,200. VICReg has
-#    0.85<!-- sb:vicreg/10 --> after a minute and 0.94<!-- sb:vicreg/10/long --> after seven.
+#    0.85<!-- sb:vicreg/10 --> after a minute and 0.94<!-- sb:vicreg/10/long --> after four.
 # 3. **The batch and the method**: smaller batches mean more steps for as many pictures,
 #    +0.04<!-- ex:10:batch-16.gain.simclr.0 -->. VICReg +0.04<!-- ex:10:vicreg.gain.simclr.0 -->.
 # 4. **Pictures and width**, last, *in short runs*: in lesson 11 a transformer with a tenth of the pictures did no worse
