@@ -428,7 +428,7 @@ class Explorer:
         return figure
 
     def draw(self) -> Drawing:
-        figure = plots.Figure(figsize=(11.2, 4.9), layout="constrained")  # stored: a quarter of the bytes by its palette
+        figure = plots.Figure(figsize=(11.2, 4.9), layout="constrained")  # stored, so with a palette
         left, right = figure.subfigures(1, 2, width_ratios=(4.6, 6.2), squeeze=False)[0]
         axis = left.subplots()
         self.map_on(axis)
