@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle, pairwise
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -105,7 +104,7 @@ def label_efficiency(
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    _curves_on(axis, curves, looks or {})
+    _curves_on(axis, curves, looks)
     if classes is not None:
         axis.axhline(1 / classes, color=RANDOM, linestyle=":", label="chance")
     counts = sorted({k for points in curves.values() for k in points})
@@ -446,13 +445,11 @@ def _scatter_on(axis: Axes, points: np.ndarray, labels: np.ndarray, classes: Seq
     axis.set_yticks([])
 
 
-def _curves_on(
-    axis: Axes, curves: Mapping[str, Mapping[int, object]], looks: Mapping[str, Look] = MappingProxyType({})
-) -> None:
+def _curves_on(axis: Axes, curves: Mapping[str, Mapping[int, object]], looks: Mapping[str, Look] | None = None) -> None:
     """Mean, and a band of one standard deviation, of values by x; each in the look of what it measures."""
-    blues = cycle(BLUES)
+    blues, known = cycle(BLUES), {**STYLE, **(looks or {})}
     for name, points in curves.items():
-        tint, marker, line = looks.get(name, STYLE.get(name, (None, "D", "-")))
+        tint, marker, line = known.get(name, (None, "D", "-"))
         tint = tint or next(blues)
         x = sorted(points)
         mean, std = np.array([_mean_std(points[k]) for k in x]).T

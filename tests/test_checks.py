@@ -364,6 +364,8 @@ RIGHT = [
     (checks.check_cut, cut),
     (checks.check_cut, cut_by_unfolding),
     (checks.check_cut, lambda *a: list(cut(*a))),
+    (checks.check_cut, lambda *a: cut(*a).numpy()),
+    (checks.check_cut, lambda *a: list(cut(*a).numpy())),
     (checks.check_turn, turn),
     (checks.check_turn, turn_loop),
     (checks.check_turn, pretext.rotate),

@@ -462,8 +462,8 @@ plots.image_grid(val.images[answer], titles=titles, columns=6, size=0.75)
 widgets.explore_embedding(encoder, val, known=known)
 
 # %% [markdown]
-# *Figure: the widget as a picture. A map of 500 points, one a picture of val; beside it the chosen picture and its eight nearest,
-# each with its class.*
+# *Figure: the widget as a picture. A map of the 500 pictures of val, each drawn as its digit and in the colour of its class; beside it
+# the chosen picture, a zero, and its eight nearest, all zeros.*
 #
 # ## Keep it, with its card
 #

@@ -108,12 +108,14 @@ def _tiles(answer: Callable[[Tensor, int, Tensor], Tensor], image: Tensor, side:
     got = call(answer, image, side, moves)
     wanted = (9, len(image), side, side)
     if isinstance(got, list | tuple):
+        got = [torch.as_tensor(tile) for tile in got]
         for i, tile in enumerate(got):
             if tile.shape != wanted[1:]:
                 raise Wrong(
                     f"with an image {tuple(image.shape)} and tiles of {side} px your tile {i} is {tuple(tile.shape)}."
                 )
-        got = torch.stack(list(got))
+        got = torch.stack(got)
+    got = torch.as_tensor(got)
     if got.shape != wanted:
         raise Wrong(
             f"an image {tuple(image.shape)} and tiles of {side} px give shape {wanted}; yours is {tuple(got.shape)}."
