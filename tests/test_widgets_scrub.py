@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 
 import numpy as np
 import pytest
 import torch
 from ipywidgets import Button, IntSlider, ToggleButton
-from PIL import Image
-from test_widgets import WIDGET, button, parts, said
+from test_widgets import button, instead, parts, said
 
 from sslkit import device as devices
 from sslkit import methods, nets, widgets
@@ -121,14 +118,7 @@ def test_it_pages_round_the_clips():
 
 
 def test_a_picture_and_a_sentence_stand_in_for_it():
-    shown = panel()
-    bundle = shown._repr_mimebundle_()
-    assert bundle.keys() == {WIDGET, "image/png", "text/plain"}
-    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
-    assert picture.width > 400 and len(np.unique(np.asarray(picture))) > 20
-    assert "frame 5 of 10: predicted 1 ahead. Squared error" in bundle["text/plain"]
-    assert "[Run this cell to use it.]" in bundle["text/plain"]
-    assert shown._repr_mimebundle_()["image/png"] == bundle["image/png"]
+    assert "frame 5 of 10: predicted 1 ahead. Squared error" in instead(panel())
 
 
 def test_every_control_has_a_name_and_can_be_reached_with_the_keyboard():
