@@ -257,7 +257,7 @@ def scoreboard(
     from sslkit import scoreboard as room
 
     table = room.load(file or room.FILE)
-    rows = room.find(table, data=data)
+    rows = room.of_data(table, data)
     print(room.render(rows))
     if as_json:
         print(json.dumps({"rows": rows, "made_with": table["made_with"]}))

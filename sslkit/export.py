@@ -106,13 +106,13 @@ def _trained(content: dict) -> str:
 
 
 def _worth(content: dict, table: dict | None) -> list[str]:
-    where = {"method": content["method"], "data": content["data"], "task": "probe"}
-    rows = [] if table is None else scoreboard.find(table, **where)
+    rows = [] if table is None else scoreboard.of_data(table, content["data"])
+    rows = scoreboard.find({"rows": rows}, method=content["method"], task="probe")
     if not rows:
         return ["The scoreboard has no row for this method on this data. Measure it: `python -m sslkit evaluate FILE`."]
     measured = [
-        f"| {row['budget']} | {row['labels_per_class']} | {row['mean']:.3f} ± {row['std']:.3f} |"
-        for row in sorted(rows, key=lambda row: (row["budget"], row["labels_per_class"]))
+        f"| {row['budget']} | {_labels(row)} | {row['mean']:.3f} ± {row['std']:.3f} |"
+        for row in sorted(rows, key=lambda row: (row["data"], row["budget"], row["labels_per_class"]))
     ]
     return [
         "Runs of the course's recipe for this method (another seed or other settings give other figures): test "
@@ -122,3 +122,8 @@ def _worth(content: dict, table: dict | None) -> list[str]:
         "|---|---|---|",
         *measured,
     ]
+
+
+def _labels(row: dict) -> str:
+    """How many a class, and of what where images have several labels: "10 of speed"."""
+    return " of ".join([str(row["labels_per_class"]), *row["data"].split(": ")[1:]])

@@ -7,7 +7,8 @@
 
 `mean` and `std` are over pretrain_seeds × label_draws runs; `low` and `high` bound a 95 % interval from a bootstrap
 over the test handwritings; `pretrain_seconds` is the median over the seeds. `budget` is "lesson" or "long". A row's
-key is method, data, task, budget, labels_per_class.
+key is method, data, task, budget, labels_per_class. Where images have several labels, each is a data set of its own:
+"movingdigits: speed".
 """
 
 from __future__ import annotations
@@ -89,6 +90,11 @@ def row(scores: dict, **where) -> list[dict]:
 def find(table: dict, **where) -> list[dict]:
     """The rows that agree with every name given: find(table, data="photodigits", labels_per_class=10)."""
     return [row for row in table["rows"] if all(row.get(key) == value for key, value in where.items())]
+
+
+def of_data(table: dict, name: str) -> list[dict]:
+    """The rows of one data set, whichever of its labels is read: "movingdigits" finds "movingdigits: speed", too."""
+    return [row for row in table["rows"] if name in (row["data"], row["data"].split(": ")[0])]
 
 
 def verdict(row: dict, control: dict) -> str:

@@ -82,6 +82,34 @@ def test_what_was_measured_is_kept_and_what_is_missing_is_added(tmp_path, monkey
         run("c")
 
 
+RESUMABLE = [path for path in SCRIPTS if re.search(r"resumable\.(run|read)\(", path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in RESUMABLE if path.stem != "resumable"], ids=lambda p: p.stem)
+def test_nothing_that_a_lesson_quotes_would_be_measured_again(path: Path, monkeypatch):
+    """A recipe that was changed makes its rows those of another experiment: measure them anew, or put it back."""
+
+    class Measured(dict):
+        def __contains__(self, name: object) -> bool:
+            assert super().__contains__(name), f"{name} would be measured again"
+            return True
+
+    def read(file: Path, made_with: dict) -> dict:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        assert made_with == stored["made_with"], "made in another way: all of it would be measured again"
+        return Measured(stored)
+
+    monkeypatch.setattr(resumable, "read", read)
+    monkeypatch.setattr(resumable, "write", lambda file, results: None)
+    monkeypatch.setattr(scoreboard, "add", lambda rows: added.extend(rows))
+    monkeypatch.setattr(sys, "argv", [path.name])
+    added: list[dict] = []
+    imported(path).main()
+    there = scoreboard.load()["rows"]
+    assert all(row in there for row in json.loads(json.dumps(added))), f"run {path.name}: the scoreboard has other rows"
+
+
 @pytest.fixture(scope="module")
 def third() -> ModuleType:
     return imported(NOTEBOOKS / "experiments" / "03.py")

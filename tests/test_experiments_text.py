@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,6 +66,15 @@ def test_counts_tell_two_kinds_of_sentence_apart(eighth, toy, monkeypatch):
     assert row["by_labels"]["5"]["right"] == "2" * 80
 
 
+def test_from_scratch_learns_what_is_taught_and_nothing_else(eighth, toy, monkeypatch):
+    monkeypatch.setattr(eighth, "LABELS", (10,))
+    monkeypatch.setattr(eighth, "DRAWS", 2)
+    row = eighth.supervised("supervised", toy)["by_labels"]["10"]
+    assert row["mean"] == 1.0 and row["runs"] == 2 and row["right"] == "2" * 80
+    swapped = {s: replace(part, labels=1 - part.labels) if s == "test" else part for s, part in toy.items()}
+    assert eighth.supervised("supervised", swapped)["by_labels"]["10"]["mean"] == 0.0
+
+
 def results() -> dict:
     return json.loads((NOTEBOOKS / "experiments" / "08.json").read_text())
 
@@ -73,7 +83,7 @@ def test_what_was_measured_holds_every_row_and_fits_the_scoreboard(eighth):
     assert eighth.ROWS.keys() <= results().keys()
     rows = eighth.rows(results())
     scoreboard.check({"rows": rows, "made_with": {}})
-    assert {row["method"] for row in rows} == {"next-word", "random", "bag-of-words", "tf-idf", "chance"}
+    assert {row["method"] for row in rows} == {"next-word", "random", "bag-of-words", "tf-idf", "supervised", "chance"}
     assert len({scoreboard._key(row) for row in rows}) == len(rows)
     shown = scoreboard.find(scoreboard.load(), data="docwords", method="next-word", labels_per_class=10)
     assert [row["mean"] for row in shown] == [results()["context-bag"]["by_labels"]["10"]["mean"]]

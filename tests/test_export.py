@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from sslkit import checkpoint, cli, export, methods, nets
+from sslkit import checkpoint, cli, export, methods, nets, scoreboard
 from sslkit import device as devices
 
 NETS = {"convnet": {"widths": (4, 8)}, "resnet18": {"width": 4}, "vit": {}}
@@ -91,6 +91,14 @@ def test_the_card_says_what_it_is_and_what_it_is_not(tmp_path):
         "It has seen photodigits and nothing else",
     ):
         assert piece in text
+
+
+def test_the_card_gives_every_label_of_a_clip_its_row(tmp_path):
+    row = dict.fromkeys(scoreboard.FIELDS, 0) | {"method": "simclr", "task": "probe", "labels_per_class": 10}
+    rows = [row | {"data": f"photodigits: {label}", "mean": mean} for label, mean in (("speed", 0.8), ("digit", 0.1))]
+    text = export.card(content(tmp_path), {"rows": [*rows, row | {"data": "photo"}]})
+    assert "| 10 of digit | 0.100 ± 0.000 |\n| 0 | 10 of speed | 0.800 ± 0.000 |\n" in text
+    assert text.count(" ± ") == 2
 
 
 def test_the_card_of_what_was_never_measured_says_so(tmp_path):

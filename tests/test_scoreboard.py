@@ -135,6 +135,13 @@ def test_the_example_in_the_docstring_has_the_form():
     assert table["rows"] and table["rows"][0].keys() == set(scoreboard.FIELDS)
 
 
+def test_a_label_of_a_data_set_belongs_to_it():
+    rows = [entry(data=name) for name in ("clips: speed", "clips: digit", "clips", "clips2", "digit")]
+    assert scoreboard.of_data({"rows": rows}, "clips") == rows[:3]
+    assert scoreboard.of_data({"rows": rows}, "clips: digit") == [rows[1]]
+    assert not scoreboard.of_data({"rows": rows}, "speed")
+
+
 def test_rows_are_made_from_scores(file):
     correct = np.random.RandomState(0).random_sample((30, 50)) < 0.8
     scores = {5: Score(correct, np.arange(50), block=2), 10: Score(correct | True, np.arange(50), block=3)}

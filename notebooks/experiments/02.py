@@ -14,7 +14,7 @@ how well it fills holes in views of val that it has not seen, and how well three
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -128,9 +128,7 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
 
 
 def main() -> None:
-    recipe = recipes.get("inpainting")
-    settings = {key: value for key, value in recipe.settings.items() if isinstance(value, int | float | str)}
-    made_with = {"config": asdict(config()), "augment": asdict(recipe.augment), "settings": settings}
+    made_with = resumable.of_recipe(recipes.get("inpainting"), config())
     rows = {"random": lambda name, splits: resumable.accuracy(resumable.random_encoders(), splits)}
     resumable.run(__doc__, FILE, made_with, rows | dict.fromkeys(VARIANTS, measure), "error")
 

@@ -13,7 +13,7 @@ Each puzzle is trained three times; its frozen encoder is probed with ten draws 
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -103,8 +103,7 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
 
 
 def main() -> None:
-    recipe = recipes.get("jigsaw")
-    made_with = {"config": asdict(config()), "augment": asdict(recipe.augment), "settings": recipes.described(recipe)}
+    made_with = resumable.of_recipe(recipes.get("jigsaw"), config())
     rows = {"random": lambda name, splits: resumable.accuracy(resumable.random_encoders(), splits)}
     resumable.run(__doc__, FILE, made_with, rows | dict.fromkeys(PUZZLES, measure), "solved")
 

@@ -15,7 +15,7 @@ Each task is trained three times; its frozen encoder is probed with ten draws of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
@@ -193,9 +193,8 @@ def by_block(encoders, splits: dict[str, Split]) -> list[dict]:
 
 
 def main() -> None:
-    made_with = {}
-    for method in ("rotation", "relative-position", "simclr"):
-        made_with[method] = asdict(replace(recipes.get(method), lesson=config(method), long=config(method)))
+    methods = ("rotation", "relative-position", "simclr")
+    made_with = {name: resumable.of_recipe(recipes.get(name), config(name)) for name in methods}
     rows = {"random": untrained, **dict.fromkeys((*TASKS, "simclr"), measure)}
     resumable.run(__doc__, FILE, made_with, rows, "val")
 

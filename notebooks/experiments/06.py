@@ -13,7 +13,7 @@ Each variant is pretrained three times; its frozen encoder is probed with ten dr
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -79,13 +79,8 @@ def measure(name: str, splits: dict[str, Split]) -> dict:
 
 
 def main() -> None:
-    recipe = recipes.get("triplet")
-    made_with = {
-        "config": asdict(config()),
-        "augment": asdict(recipe.augment),
-        "settings": recipes.described(recipe),
-        "simclr": recipes.described(recipes.get("simclr")),
-    }
+    made_with = resumable.of_recipe(recipes.get("triplet"), config())
+    made_with |= {"simclr": recipes.described(recipes.get("simclr"))}
     rows = {"random": lambda name, splits: resumable.accuracy(resumable.random_encoders(), splits)}
     resumable.run(__doc__, FILE, made_with, rows | dict.fromkeys(VARIANTS, measure), "active")
 

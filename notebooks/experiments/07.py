@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -33,7 +33,7 @@ import resumable
 import torch
 from torch import Tensor, nn
 
-from sslkit import device, evaluate, methods, nets, recipes, sequence, train
+from sslkit import device, evaluate, methods, nets, recipes, scoreboard, sequence, train
 from sslkit.augment import COLOURS, Augment, to_float
 from sslkit.data import Split, load, moving
 
@@ -187,6 +187,37 @@ def with_gains(results: dict, sources: np.ndarray) -> dict:
     return results
 
 
+# -------------------------------------------------------------------------------------------------------- scoreboard
+
+CONTROLS = ("random", "pixels", "supervised")
+CLASSES = {"digit": 10, "direction": 4, "speed": 3}
+
+
+def rows(results: dict) -> list[dict]:
+    """Rows for the scoreboard: every method and control on each label, which is a data set of its own there."""
+    made = []
+    for label in LABELS:
+        where = {"data": f"movingdigits: {label}", "data_hash": results["made_with"]["data_hash"], "budget": "lesson"}
+        where |= {"labels_per_class": resumable.LABELS, "metric": "accuracy"}
+        for method in (*recipes.VIDEO, *CONTROLS):
+            score = results[method][label]
+            recipe = results["made_with"].get(method, {"config": {}, "settings": {}})
+            draws = min(score["runs"], resumable.DRAWS)
+            made.append(
+                {
+                    **{"method": method, "task": "from scratch" if method == "supervised" else "probe", **where},
+                    **{key: score[key] for key in ("mean", "std", "low", "high")},
+                    **{"pretrain_seeds": score["runs"] // draws, "label_draws": draws},
+                    **{"pretrain_seconds": round(results[method].get("seconds", 0.0), 1)},
+                    **{"block": score.get("blocks", [None])[0], "settings": recipe["config"] | recipe["settings"]},
+                }
+            )
+        chance = dict.fromkeys(("mean", "low", "high"), round(1 / CLASSES[label], 4)) | {"std": 0.0}
+        none = {"pretrain_seeds": 0, "label_draws": 0, "pretrain_seconds": 0.0, "block": None, "settings": {}}
+        made.append({"method": "chance", "task": "probe", **where, **chance, **none})
+    return made
+
+
 ROWS = {
     **dict.fromkeys(("copy-last", "linear", "mean"), control),
     "random": untrained,
@@ -205,7 +236,7 @@ def main() -> None:
     if unknown := set(wanted.names) - set(ROWS):
         parser.error(f"there is no {', '.join(sorted(unknown))} here; there are {', '.join(ROWS)}")
     splits = {name: load("movingdigits", name) for name in ("train", "val", "test")}
-    made_with = {name: asdict(recipes.get(name)) for name in recipes.VIDEO}
+    made_with = {name: resumable.of_recipe(recipe) for name, recipe in recipes.VIDEO.items()}
     made_with = json.loads(json.dumps({"data_hash": splits["test"].hash} | made_with))
     for name in wanted.names or ROWS:
         if name in resumable.read(wanted.file, made_with):
@@ -214,6 +245,9 @@ def main() -> None:
         results = resumable.read(wanted.file, made_with) | {name: row}  # again: another process may have added to it
         resumable.write(wanted.file, with_gains(results, splits["test"].sources.numpy()))
         print(f"{name}: done", flush=True)
+    results = resumable.read(wanted.file, made_with)
+    if wanted.file == FILE and {*recipes.VIDEO, *CONTROLS} <= results.keys():
+        scoreboard.add(rows(results))
 
 
 if __name__ == "__main__":

@@ -169,10 +169,7 @@ def supervised(name: str, splits: dict[str, Split]) -> dict:
 
 
 def main() -> None:
-    made_with = {
-        name: asdict(replace(recipe, settings=recipes.described(recipe)))
-        for name, recipe in (("mae", MAE), ("jepa", JEPA))
-    }
+    made_with = {"mae": resumable.of_recipe(MAE), "jepa": resumable.of_recipe(JEPA)}
     made_with |= {"short": SHORT, "supervised": asdict(SUPERVISED), "net": recipes.encoder_for("mae").config()}
     rows = {"random": untrained, "mae": measure, "jepa": measure, "supervised": supervised}
     resumable.run(__doc__, FILE, made_with, rows | dict.fromkeys(VARIANTS, measure), "val_loss")

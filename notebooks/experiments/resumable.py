@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sslkit import device, evaluate, nets
+from sslkit import device, evaluate, nets, recipes, train
 from sslkit.augment import STRONG, Augment
 from sslkit.data import Split, load
 
@@ -56,6 +57,15 @@ def run(
         results = read(wanted.file, made_with) | {name: row}  # again: another process may have added to it meanwhile
         write(wanted.file, (gains or with_gains)(results, splits["test"].sources.numpy()))
         print(f"{name:<28}{row['mean']:.3f} ± {row['std']:.3f} {extra and row.get(extra, '')}", flush=True)
+
+
+def of_recipe(recipe: recipes.Recipe, config: train.TrainConfig | None = None) -> dict:
+    """What a run with the recipe is made with, at a lesson's length unless `config` says otherwise, as json writes it.
+
+    Only what such a run depends on: a change of the recipe's long form leaves what was measured as it is.
+    """
+    config = config or recipe.lesson
+    return {"config": asdict(config), "augment": asdict(recipe.augment), "settings": recipes.described(recipe)}
 
 
 def read(file: Path, made_with: dict) -> dict:

@@ -4,14 +4,17 @@ python notebooks/experiments/scoreboard.py                                 what 
 python notebooks/experiments/scoreboard.py --methods simclr --budget long  this row again
 python notebooks/experiments/scoreboard.py --methods simclr --seeds 1      the same, and seed 1 is trained anew
 
-What is trained is kept in runs/scoreboard/, so an interrupted run goes on where it was. The controls come from the
-experiments of lessons 01 and 11. "long" is for some methods only, those of LONG.
+What is trained is kept in runs/scoreboard/, so an interrupted run goes on where it was. The rows of clips and of text
+come from the experiments of lessons 07 and 08, the controls from those of lessons 01 and 11: what stands in their files
+is not measured again. "long" is for some methods only, those of LONG.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Collection
 from dataclasses import asdict, replace
@@ -27,6 +30,10 @@ SEEDS, DRAWS, DATA = (0, 1, 2), 10, "photodigits"
 LONG = ("rotation", "simclr", "vicreg")
 RUNS = Path(__file__).parents[2] / "runs" / "scoreboard"
 CONTROLS = {"strong": "supervised", "weak": "supervised, weak", "random": "random", "pixels": "pixels"}
+ELSEWHERE = {  # script: its rows that the scoreboard shows
+    "07.py": (*recipes.VIDEO, "random", "pixels", "supervised"),
+    "08.py": ("context-bag", "random: context-bag", "bag-of-words", "tf-idf", "supervised"),
+}
 VIT = {"random": "random, vit", "supervised": "supervised, vit"}  # mae and jepa have another encoder than the others
 
 
@@ -139,6 +146,9 @@ def main() -> None:
             flush=True,
         )
         scoreboard.add(measure(method, budget, splits, wanted.seeds))
+    for script, shown_there in ELSEWHERE.items() if not wanted.methods else ():
+        print(f"clips and text: what {script} lacks", flush=True)
+        subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *shown_there], check=True)
     draw(scoreboard.load())
     print(scoreboard.render(scoreboard.load()["rows"]))
 

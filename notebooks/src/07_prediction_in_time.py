@@ -500,7 +500,9 @@ for name in encoders[2:7]:
 #
 # ## The scoreboard
 #
-# The scoreboard of this course counts digits in still images. This lesson's rows stand above: other data, other labels.
+# `python -m sslkit scoreboard --data movingdigits` shows this lesson's rows, a table for each label, with what the two 95 %
+# intervals say: all five tasks are better than the random encoder everywhere. Against the supervised control they **lose**
+# on the digit and on direction; on speed all **win** but the embedding of the future, which cannot be told apart.
 #
 # ## Recap
 #
