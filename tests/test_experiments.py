@@ -82,6 +82,14 @@ def test_what_was_measured_is_kept_and_what_is_missing_is_added(tmp_path, monkey
         run("c")
 
 
+def test_the_scoreboard_asks_the_lessons_for_all_rows_that_they_give_it():
+    folder = NOTEBOOKS / "experiments"
+    asked = {script: set(names) for script, names in imported(folder / "scoreboard.py").ELSEWHERE.items()}
+    seventh, eighth = imported(folder / "07.py"), imported(folder / "08.py")
+    assert asked["07.py"] == {*seventh.recipes.VIDEO, *seventh.CONTROLS} <= seventh.ROWS.keys()
+    assert asked["08.py"] == {"context-bag", *eighth.CONTROLS.values()} <= eighth.ROWS.keys()
+
+
 RESUMABLE = [path for path in SCRIPTS if re.search(r"resumable\.(run|read)\(", path.read_text(encoding="utf-8"))]
 
 
