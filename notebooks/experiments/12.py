@@ -1,21 +1,77 @@
-"""Lesson 12: from a CPU to a GPU. Times and accuracies that were measured once, each with what it was measured on.
+"""Lesson 12: what to change first, measured; and from a CPU to a GPU, as it was measured once. See resumable.py.
 
-    python notebooks/experiments/12.py
+    python notebooks/experiments/12.py                     what is missing, about half an hour on 2 cores
+    python notebooks/experiments/12.py short long-wide     these rows only
 
-Nothing is trained here: that would take a GPU. The figures are those of notebooks/LOG.md, entered by hand.
-
-12.json: {"made_with": {"data", "knn"}, "cpu-simclr" | "gpu-vicreg" | …: {"on": the machine, "net", "settings",
-    "method", "epochs", "seconds", "knn": accuracy, on test}, "cpu-untrained" | "gpu-untrained": {"on", "net", "knn",
-    "split"}, "gpu-speed": {"on", "net", "what", "images_per_second"}}
+12.json: {"made_with": {…},
+"short" | "short-views" | "long-wide" | …: SimCLR on photodigits, short (800 steps of 64) or three times as long, with
+    one thing changed: what resumable.py says of a row, but on val, and "by_seed": the accuracy of each seed's encoder;
+    "seconds" of pretraining, the median;
+"cpu-simclr" | "gpu-vicreg" | …: {"on": the machine, "net", "settings", "method", "epochs", "seconds", "knn": accuracy
+    of nearest neighbours (k = 200) on the 10,000 test images of CIFAR-10, with 45,000 JPEG files of 32 px to train on};
+    one seed, nothing tuned; "cpu-untrained" | "gpu-untrained": {"on", "net", "knn", "split"}, "gpu-speed": {"on",
+    "net", "what", "images_per_second"}. These take a GPU: they are entered by hand, from notebooks/LOG.md.}
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import resumable
 
+from sslkit import device, evaluate, nets, recipes, train
+from sslkit.data import Split
+
 FILE = Path(__file__).with_suffix(".json")
+
+# ------------------------------------------------------------------------------------------------ what to change first
+
+RECIPE = recipes.get("simclr")
+SHORT, LONG = replace(RECIPE.lesson, steps=800, progress=False), replace(RECIPE.lesson, steps=2400, progress=False)
+WIDE = nets.ConvNet(widths=tuple(2 * width for width in nets.ConvNet().widths)).config()
+ROWS: dict[str, dict[str, Any]] = {
+    "short": {},
+    "short-views": {"augment": recipes.augment_for(RECIPE, "cifar10")},  # those that suit photographs
+    "short-vicreg": {"method": "vicreg"},
+    "short-batch-16": {"batch_size": 16},  # and four times as many steps: as many pictures
+    "short-quarter": {"pictures": 0.25},
+    "short-wide": {"net": WIDE},
+    "long": {},
+    "long-quarter": {"pictures": 0.25},
+    "long-wide": {"net": WIDE},
+}
+
+
+def measure(name: str, splits: dict[str, Split]) -> dict:
+    changed, config = ROWS[name], SHORT if name.startswith("short") else LONG
+    size = changed.get("batch_size", config.batch_size)
+    config = replace(config, batch_size=size, steps=config.steps * config.batch_size // size)
+    images = splits["train"].images[: int(changed.get("pictures", 1) * len(splits["train"]))]
+    encoders, seconds = [], []
+    for seed in resumable.SEEDS:
+        with device.seeded(seed):
+            encoder = nets.build(changed.get("net", nets.ConvNet().config()))
+            method = recipes.build(changed.get("method", "simclr"), encoder)
+        method.augment = changed.get("augment", method.augment)
+        result = train.fit(method, images, replace(config, seed=seed))
+        print(f"{name} {seed}: {result.summary()}", flush=True)
+        encoders.append(method.encoder)
+        seconds.append(result.seconds)
+    return on_val(encoders, splits) | {"seconds": median(seconds)}
+
+
+def on_val(encoders, splits: dict[str, Split]) -> dict:
+    """A change is a choice, and choices are made on val."""
+    looked_at, count = splits | {"test": splits["val"]}, resumable.LABELS
+    scores = [evaluate.label_efficiency(encoder, looked_at, [count], resumable.DRAWS)[count] for encoder in encoders]
+    return resumable.figures(scores) | {"by_seed": [score.mean for score in scores]}
+
+
+# ----------------------------------------------------------------------------------------------- from a CPU to a GPU
 
 CPU = {
     "on": "2 CPU cores",
@@ -54,11 +110,10 @@ FIGURES = {
 
 
 def main() -> None:
-    made_with = {
-        "data": "CIFAR-10 as JPEG files of 32 px: 45,000 to train on, 10,000 of test",
-        "knn": "nearest neighbours by cosine, k = 200; one seed, nothing tuned",
-    }
-    resumable.write(FILE, {"made_with": made_with} | FIGURES)
+    made_with = resumable.of_recipe(RECIPE, SHORT) | {"long": LONG.steps, "wide": WIDE}
+    made_with |= {"vicreg": recipes.described(recipes.get("vicreg"))}
+    resumable.run(__doc__, FILE, made_with, dict.fromkeys(ROWS, measure), "seconds")
+    resumable.write(FILE, json.loads(FILE.read_text()) | FIGURES)
 
 
 if __name__ == "__main__":
