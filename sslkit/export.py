@@ -46,7 +46,7 @@ def _weights(encoder: nn.Module) -> bytes:
 def _program(encoder: nets.Encoder, size: tuple[int, int], kind: str) -> bytes:
     example, batch = torch.zeros(2, encoder.channels, *size), torch.export.Dim("N", min=1)
     if kind == ".onnx":
-        graph = torch.onnx.export(encoder, (example,), dynamo=True, dynamic_shapes=({0: batch},))
+        graph = torch.onnx.export(encoder, (example,), dynamo=True, dynamic_shapes=({0: batch},), verbose=False)
         assert graph is not None
         return graph.model_proto.SerializeToString()
     buffer = io.BytesIO()

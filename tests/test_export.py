@@ -52,7 +52,23 @@ def test_the_embedding_is_the_same_without_sslkit(trained, tmp_path):
             assert (found - z).abs().max() <= 1e-5 * z.abs().max()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("safetensors") is None, reason="the extra `export` is not installed")
+@pytest.mark.slow
+def test_an_onnx_runtime_gives_the_same_embedding(trained, tmp_path, capsys):
+    import onnxruntime
+
+    for name, encoder in trained.items():
+        file = export.save(encoder, tmp_path / f"{name}.onnx")
+        assert [other.name for other in tmp_path.glob(f"{name}*")] == [file.name]  # the weights are in it
+        program = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        for n in (1, 5):
+            x = torch.rand(n, 3, 32, 32)
+            (found,) = program.run(None, {program.get_inputs()[0].name: x.numpy()})
+            with torch.no_grad():
+                z = encoder(x)
+            assert (torch.from_numpy(found) - z).abs().max() <= 1e-5 * z.abs().max(), name
+    assert capsys.readouterr().out == ""  # torch would tell of its steps
+
+
 def test_the_weights_are_the_same(trained, tmp_path):
     from safetensors.torch import load_file
 
