@@ -161,7 +161,7 @@ print(f"the same network with random weights: {random_scores[10].mean:.2f}")
 # The figure every lesson comes back to: test accuracy over the number of labels a class. The blue and the solid grey
 # curve were measured just now, over five draws of labels. The orange one was measured beforehand, over ten draws: the
 # same network trained **from scratch** on the labelled images alone, with the same random views as augmentation, and
-# tuned as carefully as the rest. That is the control that is hard to beat, and it belongs in the figure.
+# tuned, though not to its best (lesson 09 says more). It is the control that is hard to beat, and it belongs here.
 
 # %%
 table = scoreboard.load()

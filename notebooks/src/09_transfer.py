@@ -275,8 +275,8 @@ plots.by_depth(measured, sources)
 #   with two or more layers, and the interval excludes 0.
 # - **Gradual** mostly lies between. In half of the steps, at a tenth of the rate, the copied layers come a part of the way.
 #
-# So was the pretraining for nothing? With **ten** labels a class, and beside a control with the same augmentation that was tuned
-# as carefully, nearly. Beside a careless control, with 0.47<!-- sb:supervised, weak/10 -->, it would look like a triumph. Where it
+# So was the pretraining for nothing? With **ten** labels a class, and beside a control with the same augmentation, nearly.
+# Beside a careless control, with 0.47<!-- sb:supervised, weak/10 -->, it would look like a triumph. Where it
 # pays comes now: with fewer labels, and with a longer pretraining.
 
 # %%
@@ -398,6 +398,6 @@ widgets.compare()
 # - **Copied and frozen** means that nothing changes: no weight, no statistic. A checksum proves it.
 # - **How many layers, freeze or not**: early layers can be copied from anywhere, and frozen. Late ones fit the task that they
 #   were made for. At the full rate a copy is soon forgotten.
-# - **Worth** is counted in labels, beside a control that was tuned as hard. It is largest where labels are fewest.
+# - **Worth** is counted in labels, beside a control; where that is not tuned as hard, worth is too much. It is largest where labels are few.
 #
 # Next: lesson 10. No pretext at all: two views of an image, and a loss between them.

@@ -645,8 +645,9 @@ for name in names[1:-1]:
 
 # %% [markdown]
 # All seven leave the pretext tasks behind; the best of those, rotation, has 0.68<!-- sb:rotation/10 -->. Supervised
-# training from scratch, with the same augmentation and tuned as carefully, has 0.84<!-- sb:supervised/10 -->. MoCo and
-# Barlow Twins stay behind that. The other five can not be told apart from it: the intervals overlap.
+# training from scratch, with the same augmentation, has 0.84<!-- sb:supervised/10 -->, and would have more if it were tuned
+# further (lesson 09). MoCo and Barlow Twins stay behind that. The other five can not be told apart from it as it is: the
+# intervals overlap.
 #
 # Beware of the order. SimSiam, SimCLR and DINO are within one point of each other, and each has an interval of two points to either side. It
 # is the order of *these* recipes, on *these* images, in a minute. With another step size or batch it would be another.

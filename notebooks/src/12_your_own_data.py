@@ -578,7 +578,7 @@ figure
 # %% [markdown]
 # *Figure: nine changes, one a line, each with its time of pretraining; its gain as a point with an interval, and a line at 0. Views
 # for photographs lose most. Three times as many steps gain most, VICReg a good half of that. Twice as wide gains a little. Fewer
-# pictures and smaller batches lie at 0; the interval of the batches is the widest of all.*
+# pictures and smaller batches lie near 0; the interval of the batches is the widest of all.*
 #
 # The interval is the one of exercise 2: over *seeds*, so it says whether another run would agree. (The scoreboard's do not: they
 # say what other test pictures would give, and another training may lie outside.) The short run has 0.76<!-- ex:12:short.mean --> in
@@ -596,7 +596,7 @@ figure
 # pictures have 0.525<!-- ex:12:pictures-45000.knn -->, 4,500 have 0.528<!-- ex:12:pictures-4500.knn -->, and 450 have
 # 0.529<!-- ex:12:pictures-450.knn -->. For a small network and a short run, few are enough; Asano and colleagues (2020) learned
 # good early layers from *one*. Large networks and long runs were not measured here. So start with what you have, and train on
-# half of it, too: if that is no worse, more of the same will not help.
+# half of it, too: if that is no worse, more of the same will hardly help.
 #
 # **Batches of 16** show why one run is not enough: with one seed of the three they gain four points, with the others they lose.
 #
