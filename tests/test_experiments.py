@@ -82,6 +82,20 @@ def test_what_was_measured_is_kept_and_what_is_missing_is_added(tmp_path, monkey
         run("c")
 
 
+def test_a_change_leaves_the_rows_that_do_not_depend_on_it(tmp_path):
+    file, made_with = tmp_path / "NN.json", {"data_hash": "v1", "recipe": 1, "supervised": 1}
+    resumable.write(file, {"made_with": made_with, "trained": {}, "copied": {}, "supervised": {}})
+
+    def left(**changed: object) -> set[str]:
+        found = resumable.read(file, made_with | changed, needs={"copied": ("supervised",)})
+        assert found.pop("made_with") == made_with | changed
+        return found.keys()
+
+    assert left() == {"trained", "copied", "supervised"}
+    assert left(supervised=2) == {"trained"} and left(recipe=2) == {"copied"}
+    assert left(data_hash="v2") == set() == left(data_hash="v2", recipe=2)
+
+
 def test_the_scoreboard_asks_the_lessons_for_all_rows_that_they_give_it():
     folder = NOTEBOOKS / "experiments"
     asked = {script: set(names) for script, names in imported(folder / "scoreboard.py").ELSEWHERE.items()}
@@ -103,7 +117,7 @@ def test_nothing_that_a_lesson_quotes_would_be_measured_again(path: Path, monkey
             assert super().__contains__(name), f"{name} would be measured again"
             return True
 
-    def read(file: Path, made_with: dict) -> dict:
+    def read(file: Path, made_with: dict, needs: object = None) -> dict:
         stored = json.loads(file.read_text(encoding="utf-8"))
         assert made_with == stored["made_with"], "made in another way: all of it would be measured again"
         return Measured(stored)

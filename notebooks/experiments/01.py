@@ -1,9 +1,10 @@
 """Lesson 01: the controls over the number of labels, measured. Resumable: what stands in 01.json is not measured again.
 
-    python notebooks/experiments/01.py              everything, about 40 minutes on 2 cores
+    python notebooks/experiments/01.py              everything, about an hour on 2 cores
     python notebooks/experiments/01.py weak pixels  these controls only
 
-01.json: {"strong" | "weak" | "random" | "pixels": {labels a class: {"mean", "std", "low", "high", "runs", …}}}
+01.json: {"strong" | "weak" | "random" | "pixels": {labels a class: {"mean", "std", "low", "high", "runs", …}},
+"supervised": how "strong" was trained}
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from sslkit import device, evaluate, nets
@@ -60,9 +62,11 @@ def main() -> None:
 
 def read(data_hash: str, names: Iterable[str]) -> dict:
     """What has been measured on this very data."""
-    results = json.loads(FILE.read_text()) if FILE.exists() else {}
+    results, strong = json.loads(FILE.read_text()) if FILE.exists() else {}, asdict(evaluate.SUPERVISED)
     if results.get("data_hash") != data_hash:
-        results = {"data_hash": data_hash, "draws": DRAWS}
+        results = {"data_hash": data_hash, "draws": DRAWS, "supervised": strong}
+    if results.get("supervised") != strong:
+        results |= {"supervised": strong, "strong": {}}
     return {**{name: {} for name in names}, **results}
 
 

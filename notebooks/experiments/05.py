@@ -194,6 +194,7 @@ def main() -> None:
         "config": asdict(config()),
         "augment": asdict(RECIPE.augment),
         "settings": {key: value for key, value in BASE.items() if key != "augment"},
+        "supervised": asdict(evaluate.SUPERVISED),
     }
     rows = {"pixels": untrained, "random": untrained, "supervised": supervised, **dict.fromkeys(VARIANTS, measure)}
     resumable.run(__doc__, FILE, made_with, rows, "verification")

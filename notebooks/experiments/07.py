@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -41,7 +41,6 @@ FILE = Path(__file__).with_suffix(".json")
 AHEAD = 6  # frames: what is left of a clip of ten after the four that are seen
 LABELS = ("digit", "direction", "speed")
 COPIES = 3  # of each labelled clip, in other colours, that a probe is fitted on beside the clip itself
-SUPERVISED = replace(evaluate.SUPERVISED, steps=300)
 BOUNCES = {"arrow-elastic": 1.0, "arrow-lossy": 0.8}
 
 Splits = dict[str, Split]
@@ -172,7 +171,7 @@ def supervised(name: str, splits: Splits) -> dict:
     """From scratch on the same labels, with the same changes of colour; three draws of labels."""
     row, net = {}, nets.ConvNet(3 * recipes.FRAMES).config()
     for label in LABELS:
-        score = evaluate.supervised(net, seen(splits, label), [resumable.LABELS], 3, COLOURS, SUPERVISED)
+        score = evaluate.supervised(net, seen(splits, label), [resumable.LABELS], 3, COLOURS)
         row[label] = resumable.figures([score[resumable.LABELS]]) | {
             "right": resumable.right([score[resumable.LABELS]])
         }
@@ -237,12 +236,14 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))} here; there are {', '.join(ROWS)}")
     splits = {name: load("movingdigits", name) for name in ("train", "val", "test")}
     made_with = {name: resumable.of_recipe(recipe) for name, recipe in recipes.VIDEO.items()}
-    made_with = json.loads(json.dumps({"data_hash": splits["test"].hash} | made_with))
+    made_with["supervised"] = {"config": asdict(evaluate.SUPERVISED), "settings": {}}
+    made_with["data_hash"] = splits["test"].hash
+    made_with = json.loads(json.dumps(made_with))  # as it will be read back
     for name in wanted.names or ROWS:
         if name in resumable.read(wanted.file, made_with):
             continue
         row = ROWS[name](name, splits)
-        results = resumable.read(wanted.file, made_with) | {name: row}  # again: another process may have added to it
+        results = resumable.read(wanted.file, made_with) | {name: row}  # again: another process may have added
         resumable.write(wanted.file, with_gains(results, splits["test"].sources.numpy()))
         print(f"{name}: done", flush=True)
     results = resumable.read(wanted.file, made_with)

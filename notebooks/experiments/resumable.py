@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstu"  # 0 to 30 runs
 
 Splits = dict[str, Split]
 Gains = Callable[[dict, np.ndarray], dict]
+Needs = Mapping[str, Collection[str]]
 
 
 def run(
@@ -37,10 +38,12 @@ def run(
     extra: str = "",
     splits: Mapping[str, Any] | None = None,
     gains: Gains | None = None,
+    needs: Needs | None = None,
 ) -> None:
     """Measure the rows that the command line names, or those that the file lacks, and write each when it is there.
 
-    On `splits`, by default photodigits; `gains` adds the differences between rows, by default `with_gains`.
+    On `splits`, by default photodigits; `gains` adds the differences between rows, by default `with_gains`; for `needs`
+    see `read`.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(rows)}; without any, what is missing")
@@ -51,10 +54,12 @@ def run(
     splits = splits or {name: load("photodigits", name) for name in ("train", "val", "test")}
     made_with = json.loads(json.dumps({"data_hash": splits["test"].hash} | made_with))  # as it will be read back
     for name in wanted.names or rows:
-        if name in read(wanted.file, made_with):
+        if name in read(wanted.file, made_with, needs):
             continue
         row = rows[name](name, splits)
-        results = read(wanted.file, made_with) | {name: row}  # again: another process may have added to it meanwhile
+        results = read(wanted.file, made_with, needs) | {
+            name: row
+        }  # again: another process may have added to it meanwhile
         write(wanted.file, (gains or with_gains)(results, splits["test"].sources.numpy()))
         print(f"{name:<28}{row['mean']:.3f} ± {row['std']:.3f} {extra and row.get(extra, '')}", flush=True)
 
@@ -68,10 +73,21 @@ def of_recipe(recipe: recipes.Recipe, config: train.TrainConfig | None = None) -
     return {"config": asdict(config), "augment": asdict(recipe.augment), "settings": recipes.described(recipe)}
 
 
-def read(file: Path, made_with: dict) -> dict:
-    """What has been measured on this very data, with these very recipes."""
+def read(file: Path, made_with: dict, needs: Needs | None = None) -> dict:
+    """What has been measured on this very data, with these very recipes.
+
+    `needs` says of a row which parts of `made_with` it depends on, beside the data: a change of the others leaves it.
+    A row that is not in it depends on all; but on "supervised", how the control is trained, only the row of that name.
+    """
     results = json.loads(file.read_text()) if file.exists() else {}
-    return results if results.get("made_with") == made_with else {"made_with": made_with}
+    before = results.pop("made_with", {})
+    changed = {key for key in before.keys() | made_with.keys() if before.get(key) != made_with.get(key)}
+
+    def stale(name: str) -> bool:
+        parts = (needs or {}).get(name, changed if name == "supervised" else changed - {"supervised"})
+        return not changed.isdisjoint({"data_hash", *parts})
+
+    return {"made_with": made_with} | {name: row for name, row in results.items() if not stale(name)}
 
 
 def write(file: Path, results: dict) -> None:

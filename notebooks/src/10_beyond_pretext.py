@@ -645,9 +645,8 @@ for name in names[1:-1]:
 
 # %% [markdown]
 # All seven leave the pretext tasks behind; the best of those, rotation, has 0.68<!-- sb:rotation/10 -->. Supervised
-# training from scratch, with the same augmentation, has 0.84<!-- sb:supervised/10 -->, and would have more if it were tuned
-# further (lesson 09). MoCo and Barlow Twins stay behind that. The other five can not be told apart from it as it is: the
-# intervals overlap.
+# training from scratch, with the same augmentation, has 0.86<!-- sb:supervised/10 -->. MoCo, Barlow Twins and
+# BYOL stay behind that. The other four can not be told apart from it: the intervals overlap.
 #
 # Beware of the order. SimSiam, SimCLR and DINO are within one point of each other, and each has an interval of two points to either side. It
 # is the order of *these* recipes, on *these* images, in a minute. With another step size or batch it would be another.
@@ -662,8 +661,8 @@ print(
 
 # %% [markdown]
 # Where labels are scarce the gap is wide: with **one** label a class VICReg has 0.48<!-- sb:vicreg/1 --> and supervised
-# training 0.33<!-- sb:supervised/1 -->. With twenty it is 0.88<!-- sb:vicreg/20 --> against
-# 0.90<!-- sb:supervised/20 -->. Is that as far as a frozen encoder goes?
+# training 0.37<!-- sb:supervised/1 -->. With twenty it is 0.88<!-- sb:vicreg/20 --> against
+# 0.91<!-- sb:supervised/20 -->. Is that as far as a frozen encoder goes?
 #
 # No, a minute was short. In the line *long* VICReg has trained for four minutes, on 15,000 small batches. It has
 # 0.72<!-- sb:vicreg/1/long --> with one label and 0.94<!-- sb:vicreg/10/long --> with ten, and it is not behind with a

@@ -342,7 +342,7 @@ print(evaluate.collapsed(z) or "not collapsed")
 # ## What is it worth?
 #
 # Against the controls of lesson 01, on *your* pictures: pixels, the same network with random weights, and the same network from
-# scratch on the same ten labels a class, with the same views and all of its 800 steps. **Predict** the order.
+# scratch on the same ten labels a class, with the same views and all of its 1,600 steps. **Predict** the order.
 
 # %%
 my_order = ...
@@ -367,8 +367,8 @@ plots.bars(scores, chance=1 / len(known.classes), title="ten labels a class, you
 # Three bars have three draws of the labels and a black line of one standard deviation. The orange one is a single draw, for the
 # sake of time: take it as a hint. **Far above grey** says that something was learned. Blue against orange is close at ten labels
 # a class, and one run decides nothing. Over three seeds and ten draws, on the whole of these pictures, VICReg has
-# 0.85<!-- sb:vicreg/10 --> and supervised training 0.84<!-- sb:supervised/10 -->; with **one** label a class
-# 0.48<!-- sb:vicreg/1 --> and 0.33<!-- sb:supervised/1 -->. With your folder you do not know yet. On the command line, all
+# 0.85<!-- sb:vicreg/10 --> and supervised training 0.86<!-- sb:supervised/10 -->; with **one** label a class
+# 0.48<!-- sb:vicreg/1 --> and 0.37<!-- sb:supervised/1 -->. With your folder you do not know yet. On the command line, all
 # controls and as many draws as you like:
 #
 # ```
