@@ -27,7 +27,7 @@ COPIES = 8  # augmented copies of each labelled image that a probe is fitted on,
 ROWS = 3000  # … but no more than make this many rows: with many labels, copies add time and no accuracy
 FEW = 2**21  # numbers of features below which a probe is fitted on the CPU, where its many small steps start at once
 AT_ONCE = 2**26  # numbers of features that are in use at a time, beside those that are there anyway
-SUPERVISED = train.TrainConfig(steps=1600, batch_size=100, lr=6e-3, weight_decay=2.0, progress=False)  # see LOG.md
+SUPERVISED = train.TrainConfig(steps=1600, batch_size=100, lr=6e-3, weight_decay=2.0, progress=False)  # chosen on val
 
 
 # ---------------------------------------------------------------------------------------------------------- features

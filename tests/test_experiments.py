@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslkit import augment, device, losses, methods, nets, pairs, scoreboard
+from sslkit import augment, device, evaluate, losses, methods, nets, pairs, scoreboard
 from sslkit.augment import to_float
 from sslkit.data import Split, load
 
@@ -94,6 +95,18 @@ def test_a_change_leaves_the_rows_that_do_not_depend_on_it(tmp_path):
     assert left() == {"trained", "copied", "supervised"}
     assert left(supervised=2) == {"trained"} and left(recipe=2) == {"copied"}
     assert left(data_hash="v2") == set() == left(data_hash="v2", recipe=2)
+
+
+def test_lesson_01_measures_the_careful_control_again_once_it_is_trained_in_another_way(monkeypatch):
+    first = imported(NOTEBOOKS / "experiments" / "01.py")
+    there = json.loads(first.FILE.read_text(encoding="utf-8"))
+    kept = first.read(there["data_hash"], ["strong", "weak"])
+    assert kept == there and kept["strong"].keys() == kept["weak"].keys() == {str(n) for n in evaluate.LABELS}
+    monkeypatch.setattr(evaluate, "SUPERVISED", replace(evaluate.SUPERVISED, steps=1))
+    assert first.read(there["data_hash"], ["strong", "weak"]) == there | {
+        "supervised": there["supervised"] | {"steps": 1},
+        "strong": {},
+    }
 
 
 def test_the_scoreboard_asks_the_lessons_for_all_rows_that_they_give_it():

@@ -243,7 +243,7 @@ def main() -> None:
         if name in resumable.read(wanted.file, made_with):
             continue
         row = ROWS[name](name, splits)
-        results = resumable.read(wanted.file, made_with) | {name: row}  # again: another process may have added
+        results = resumable.read(wanted.file, made_with) | {name: row}  # again: another process may have added to it
         resumable.write(wanted.file, with_gains(results, splits["test"].sources.numpy()))
         print(f"{name}: done", flush=True)
     results = resumable.read(wanted.file, made_with)

@@ -57,9 +57,7 @@ def run(
         if name in read(wanted.file, made_with, needs):
             continue
         row = rows[name](name, splits)
-        results = read(wanted.file, made_with, needs) | {
-            name: row
-        }  # again: another process may have added to it meanwhile
+        results = read(wanted.file, made_with, needs) | {name: row}  # again: another process may have added to it
         write(wanted.file, (gains or with_gains)(results, splits["test"].sources.numpy()))
         print(f"{name:<28}{row['mean']:.3f} ± {row['std']:.3f} {extra and row.get(extra, '')}", flush=True)
 
