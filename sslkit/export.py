@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from sslkit import checkpoint, names, nets, scoreboard
+from sslkit import checkpoint, evaluate, names, nets, scoreboard
 
 KINDS = {".pt2": (), ".onnx": ("onnx", "onnxscript"), ".safetensors": ("safetensors",)}
 
@@ -57,14 +58,17 @@ def _program(encoder: nets.Encoder, size: tuple[int, int], kind: str) -> bytes:
 # ---- the model card --------------------------------------------------------------------------------------------------
 
 
-def card(content: dict, table: dict | None = None) -> str:
+def card(content: dict, table: dict | None = None, own: Mapping[int, evaluate.Score] | None = None) -> str:
     """What a checkpoint is, where it comes from and what it is not, as Markdown.
 
-    `content` is what checkpoint.load gives; `table` is the scoreboard whose row for this method is cited.
+    `content` is what checkpoint.load gives; `own` is what this very encoder is worth, as evaluate.label_efficiency
+    returns it; without it the rows of the scoreboard `table` for this method are cited.
     """
     parts: dict[str, Tensor] = content["encoder"]
     count = sum(value.numel() for value in parts.values() if value.is_floating_point())
-    net, history = content["net"], content["history"]
+    net, history, settings = content["net"], content["history"], dict(content["settings"])
+    if settings.get("steps"):
+        settings.pop("epochs", None)  # TrainConfig: where the steps are given, the epochs do not count
     lines = [
         f"# {content['method']} on {content['data']}",
         "",
@@ -77,14 +81,14 @@ def card(content: dict, table: dict | None = None) -> str:
         f"| net | {', '.join(f'{key} {value}' for key, value in net.items())} |",
         f"| numbers in it | {count:,} |",
         f"| trained for | {_trained(content)} |",
-        f"| settings | {', '.join(f'{key} {value}' for key, value in content['settings'].items())} |",
+        f"| settings | {', '.join(f'{key} {value}' for key, value in settings.items())} |",
         "",
         "**Input:** float images (N, C, H, W) in [0, 1], of "
         f"{net.get('channels', 3)} channel(s); normalisation is inside. **Output:** embeddings (N, D).",
         "",
         "## What it is worth",
         "",
-        *_worth(content, table),
+        *(_measured(own) if own else _worth(content, table)),
         "",
         "## Limits",
         "",
@@ -103,6 +107,17 @@ def _trained(content: dict) -> str:
     if not history:
         return f"{content['seconds']:.0f} s"
     return f"{len(history)} epochs, {content['seconds']:.0f} s; loss {history[-1]['loss']:.3f} in the last epoch"
+
+
+def _measured(own: Mapping[int, evaluate.Score]) -> list[str]:
+    return [
+        "Measured on this encoder, frozen: test accuracy of a linear probe, mean and standard deviation over draws of "
+        "labels.",
+        "",
+        "| labels a class | draws | accuracy |",
+        "|---|---|---|",
+        *[f"| {count} | {len(score.runs)} | {score.mean:.3f} ± {score.std:.3f} |" for count, score in own.items()],
+    ]
 
 
 def _worth(content: dict, table: dict | None) -> list[str]:

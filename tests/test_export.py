@@ -7,10 +7,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from sslkit import checkpoint, cli, export, methods, nets, scoreboard
+from sslkit import checkpoint, cli, evaluate, export, methods, nets, scoreboard
 from sslkit import device as devices
 
 NETS = {"convnet": {"widths": (4, 8)}, "resnet18": {"width": 4}, "vit": {}}
@@ -115,6 +116,16 @@ def test_the_card_gives_every_label_of_a_clip_its_row(tmp_path):
     text = export.card(content(tmp_path), {"rows": [*rows, row | {"data": "photo"}]})
     assert "| 10 of digit | 0.100 ± 0.000 |\n| 0 | 10 of speed | 0.800 ± 0.000 |\n" in text
     assert text.count(" ± ") == 2
+
+
+def test_the_card_of_an_encoder_that_was_measured_says_its_own_figures_and_no_other(tmp_path):
+    row = {"method": "simclr", "data": "photodigits", "task": "probe", "budget": "lesson", "labels_per_class": 10}
+    right = np.array([[True, True, False, False], [True, True, True, False], [True, False, False, False]])
+    own = {10: evaluate.Score(right, np.arange(4))}
+    saved = content(tmp_path, settings={"steps": 1500, "epochs": 20})
+    text = export.card(saved, {"rows": [row | {"mean": 0.8213, "std": 0.01}]}, own)
+    assert "| 10 | 3 | 0.500 ± 0.250 |" in text and "0.821" not in text and "recipe" not in text
+    assert "steps 1500 |" in text and "epochs 20" not in text  # with so many steps the number of epochs says nothing
 
 
 def test_the_card_of_what_was_never_measured_says_so(tmp_path):

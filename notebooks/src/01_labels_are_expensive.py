@@ -346,9 +346,9 @@ print(f"mean {one_label.mean:.2f} ± {one_label.std:.2f}, the best {one_label.ru
 
 # %% [markdown]
 # The best draw is no better method; it had better luck. Whoever shows one run, and stopped looking when it was a good
-# one, shows this number. So every figure of this course is a mean over draws of labels, with its standard deviation,
-# and over three pretraining runs where one was trained. Choices, such as which block to probe, are made on *val*. The
-# test split is read once.
+# one, shows this number. So the figures of this course are means over draws of labels, with their standard deviation,
+# and over three pretraining runs; where it was only one, the lesson says so. Choices, such as which block to probe, are
+# made on *val*. The test split is for the end; where it was read twice, [the log](../notebooks/LOG.md) says so.
 #
 # ## The scoreboard
 #

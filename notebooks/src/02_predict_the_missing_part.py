@@ -444,9 +444,8 @@ plots.image_grid(torch.cat([inputs[:6], *pictures]), columns=6, size=0.8, rows=[
 # to the edge. The linear prediction and the network are hard to tell apart: both go on with the stroke for a few pixels, as a
 # blur, and leave the rest grey. The last row shows what was there, sharp.*
 #
-# The network is ahead of the linear prediction, and not by much. (On images as they are, without random views, a linear
-# prediction that was fitted on such images is even ahead of it: see [the log](../notebooks/LOG.md).) If filling holes were what we want,
-# the training would hardly have been worth it. We want the encoder.
+# The network is ahead of the linear prediction, and not by much. If filling holes were what we want, the training would
+# hardly have been worth it. We want the encoder.
 #
 # ## Paint a hole
 #
@@ -502,7 +501,7 @@ for name in names:
 
 # %% [markdown]
 # **Every hole teaches something**: no interval comes near zero. And every hole **loses** by far to supervised training with
-# the same ten labels, 0.86<!-- sb:supervised/10 -->. None of them reaches even the careless control of lesson 01,
+# the same ten labels, 0.86<!-- sb:supervised/10 -->. None of them is above even the careless control of lesson 01,
 # 0.47<!-- sb:supervised, weak/10 -->.
 #
 # The order surprised us. We had expected *half* or *centre*, where one has to know the digit to go on. *Scattered*, which
@@ -555,7 +554,7 @@ figure
 #
 # Read it from both ends.
 #
-# - **It fills best and knows least.** Colours of blocks, with no bottleneck (*wide*: the decoder gets the encoder's last map,
+# - **It fills best and knows next to nothing.** Colours of blocks, with no bottleneck (*wide*: the decoder gets the encoder's last map,
 #   2,048 numbers): 0.24<!-- ex:02:blocks-colour-wide.left --> of the variance is left, and the accuracy is
 #   0.30<!-- ex:02:blocks-colour-wide.mean -->. The random encoder has 0.28<!-- ex:02:random.mean -->. The same blocks in
 #   grey give 0.43<!-- ex:02:blocks.mean -->.

@@ -313,7 +313,7 @@ plots.image_grid(torch.cat(rows), columns=8, size=0.9, rows=["edges run on", "ga
 # lie, and a small net says which of the $K$ orders it was: a classification with free labels.
 #
 # From here on the puzzle has four tiles and all of their 24 orders; the end of the lesson says why. A cell has 16 pixels,
-# a tile 13, and the encoder gets it enlarged to 16.
+# a tile 14, and the encoder gets it enlarged to 16.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -528,7 +528,7 @@ checks.predicted(my_guess, sweep["open"]["on"]["base"], "share solved")
 # Taking the shortcut away and looking again is the test for any model that is suspiciously good. Our solver without a
 # network failed it; these networks pass.
 #
-# (This is a small world: 13 pixels in a tile, a digit in each picture. On large photographs the paper found that a puzzle
+# (This is a small world: 14 pixels in a tile, a digit in each picture. On large photographs the paper found that a puzzle
 # without a gap was solved more often and cost several points of detection (their ablation of shortcuts). Measure it on
 # your own images before you trust either.)
 #

@@ -401,7 +401,7 @@ plots.confusion(target, answers, arrows)
 
 # %% [markdown]
 # *Figure: the eight true directions by the eight answers, in percent. Up and down are found most often, in about three of
-# four pairs; the others in about two of five. Most mistakes lie beside the right answer.*
+# four pairs; the others in about two of five. The commonest mistake lies beside the right answer.*
 #
 # Over three runs *up* is found in 0.80<!-- ex:04:relative-position.directions.1.1 --> of the pairs and *down* in
 # 0.76<!-- ex:04:relative-position.directions.6.6 -->, but *left* in 0.38<!-- ex:04:relative-position.directions.3.3 --> and
@@ -446,7 +446,7 @@ plots.bars(bars, chance=0.1, title="ten labels a class")
 # longest bar.*
 #
 # Without one label, half a minute of *which way up?* is worth far more than the random encoder, and *where?* is worth
-# less. Neither reaches the careful control: with a little more training the scoreboard has
+# less. Neither reaches the careful control: with their recipes, over three runs each, the scoreboard has
 # 0.68<!-- sb:rotation/10 --> and 0.49<!-- sb:relative-position/10 -->, against 0.86<!-- sb:supervised/10 --> from scratch
 # on the same labels. With one label a class it is 0.30<!-- sb:rotation/1 --> for rotation against
 # 0.37<!-- sb:supervised/1 -->. So as a way to save labels **both lose** here. Lesson 00's method, at the same price, has
@@ -608,7 +608,7 @@ plots.by_block({name: sweep[name]["by_block"] for name in encoders}, chance=0.1,
 # liked to leave out. On photographs all four tasks are ahead of pixels and of the random encoder, and behind supervised
 # training. And what separated them on digits, 68 percent against 49, is nearly gone: no task is good in itself, it suits
 # its pictures or it does not. With a network this small and a minute of training nobody can be proud of 28 percent; with all
-# labels, the nearest neighbour in rotation's embedding is right for 45 percent of the photographs, and by pixels for 36.
+# labels, the nearest neighbours in rotation's embedding are right for 45 percent of the photographs, and those by pixels for 36.
 #
 # To repeat it: `python -m sslkit pretrain rotation --data fashion-mnist --out runs/r.pt`, then `python -m sslkit evaluate
 # runs/r.pt --data fashion-mnist --seeds 10`. The data set is downloaded; a folder of your own pictures works as well.

@@ -174,12 +174,12 @@ checks.predicted(my_guess, live.mean)
 plots.loss_curve(result.history, chance=math.log(2 * 64 - 1), title="which one is your other view?")
 
 # %% [markdown]
-# *Figure: the training loss by epoch. It starts a little below the dotted line of knowing nothing and falls, steeply
-# at first.*
+# *Figure: the training loss by epoch. In the first epoch it is a nat below the dotted line of knowing nothing already, and it
+# falls, steeply at first.*
 #
 # The textbook says that contrastive learning wants **large batches**: more negatives, a harder question. Does it,
-# here? The same number of images each, three runs, ten draws of labels (from `make experiments LESSON=10`, as
-# everything below that is not run here):
+# here? The same number of images each, ten draws of labels; three runs with 64, one of each other (from
+# `make experiments LESSON=10`, as everything below that is not run here):
 
 # %%
 print(f"{'':<26}{'accuracy':>9}")
@@ -381,9 +381,9 @@ try_simsiam(whiten=True)
 
 # %% [markdown]
 # One line of algebra on the target, no negatives, and it learns. (Whitening comes from Ermolov and colleagues 2021,
-# who whiten both views and need no predictor.) BYOL, SimSiam and DINO in `sslkit.recipes` have it. Two more things are
-# not the papers': the projections are standard over the batch, and the predictor learns ten times as fast as the rest.
-# On large data and in hundreds of epochs the papers do without.
+# who whiten both views and need no predictor.) BYOL, SimSiam and DINO in `sslkit.recipes` have it. Two more things help:
+# the projections are standard over the batch, which is SimSiam's and not BYOL's, and the predictor learns ten times as fast
+# as the rest, which is neither's. On large data and in hundreds of epochs the papers do without.
 #
 # ## By statistics
 #
@@ -646,7 +646,7 @@ for name in names[1:-1]:
 # %% [markdown]
 # All seven leave the pretext tasks behind; the best of those, rotation, has 0.68<!-- sb:rotation/10 -->. Supervised
 # training from scratch, with the same augmentation and tuned as carefully, has 0.86<!-- sb:supervised/10 -->. MoCo,
-# Barlow Twins and BYOL stay behind that. The other four can not be told apart from it: the intervals overlap.
+# Barlow Twins and BYOL stay behind that. The other four cannot be told apart from it: the intervals overlap.
 #
 # Beware of the order. SimSiam, SimCLR and DINO are within one point of each other, and each has an interval of two points to either side. It
 # is the order of *these* recipes, on *these* images, in a minute. With another step size or batch it would be another.

@@ -133,7 +133,7 @@ for name, part in splits.items():
     print(f"{name:<6}", *torch.bincount(part.labels, minlength=len(part.classes)).tolist())
 
 # %% [markdown]
-# **Parts.** If several pictures show one thing (a person, a patient, a street), all of them belong into one part. Else the test
+# **Parts.** If several pictures show one thing (a person, a patient, a street), all of them belong in one part. Else the test
 # measures whether the network knows that thing again. No computer can do this for you: the file knows its pixels, not whose
 # they are. Our folder was made from digits that had been split by handwriting.
 #
@@ -314,7 +314,7 @@ verdict = "it helped" if low > 0 else "it did harm" if high < 0 else "three runs
 print(f"views for digits: {mean:+.2f} ({low:+.2f} to {high:+.2f}): {verdict}")
 
 # %% [markdown]
-# In the example above the two means differ by two hundredths and each list is spread by ten. Unpaired, nobody could tell. Paired,
+# In the example of exercise 2 the two means differ by two hundredths and each list is spread by ten. Unpaired, nobody could tell. Paired,
 # it is sure: every seed gained. Pairing is free, and worth many runs.
 #
 # ## Train
@@ -476,9 +476,7 @@ settings = asdict(config) | recipes.described(replace(recipe, settings={"views":
 file = checkpoint.save(OUT.with_suffix(".pt"), method, name="vicreg", settings=settings, **made)
 
 # %%
-about = {"method": "vicreg", "data": pool.name, "data_hash": pool.hash, "task": "probe", "budget": "lesson"}
-row = scoreboard.row({10: scores["vicreg, here"]}, **about)[0]
-card = export.card(checkpoint.load(file), {"rows": [row]})
+card = export.card(checkpoint.load(file), own={10: scores["vicreg, here"]})
 OUT.with_suffix(".md").write_text(card, encoding="utf-8")
 print(card)
 
@@ -655,7 +653,7 @@ figure
 #
 # - **Look first**: what the loader left out, twenty pictures, the counts, copies across the parts, and the views. All of it
 #   before the first step of training.
-# - **What belongs together belongs into one part**; copies you can find, whose picture it is you have to know.
+# - **What belongs together belongs in one part**; copies you can find, whose picture it is you have to know.
 # - **A change helped** if the interval of the *paired* difference over seeds lies above 0. Choose on val, read test once.
 # - **Views first**, then time, then the method, then width, then more pictures; measured here, for your data to be measured again.
 # - **Worth** is against pixels, a random encoder and supervised training, on your own pictures. Ask for collapse before all else.
