@@ -48,7 +48,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from sslkit import device as devices
-from sslkit import nets, recipes, train
+from sslkit import methods, nets, recipes, train
 from sslkit.augment import Augment
 from sslkit.data import load
 
@@ -84,6 +84,9 @@ def run(
     """
     if min(batch_size, steps, rounds) < 1:
         raise ValueError(f"batch_size, steps and rounds are {batch_size}, {steps}, {rounds}; each must be at least 1.")
+    for kind, of in (("clips", methods.VIDEO), ("text", recipes.ON_WORDS)):
+        if method in of:
+            raise ValueError(f"{method} learns from {kind}, and bench times methods on images, such as simclr.")
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     where = devices.pick(device)
     images = load(data, "train").images[:IMAGES].to(where)

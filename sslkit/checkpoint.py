@@ -12,7 +12,9 @@ import platform
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from sslkit import __version__, methods, nets, words
@@ -62,10 +64,21 @@ def save(
 
 
 def write(path: Path, content: dict) -> Path:
-    """Write `content`, tensors and plain values, to the file at `path`, as `write_bytes` does."""
+    """Write `content`, tensors and plain values, to the file at `path`, as `write_bytes` does.
+
+    NumPy's numbers become plain ones: `read` takes no other, and a learning rate or a callback's record may hold some.
+    """
     pickled = io.BytesIO()
-    torch.save(content, pickled)  # not into the file: torch would hide why a disk refused it
+    torch.save(_plain(content), pickled)  # not into the file: torch would hide why a disk refused it
     return write_bytes(path, pickled.getbuffer())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:  # not a state_dict, which is an OrderedDict with facts of its own, and holds tensors
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> Path:
@@ -197,8 +210,11 @@ def load_reader(path: str | Path) -> tuple[methods.OnWords, words.Vocabulary]:
             f"{path} holds a {content['method']} of images, and no network on words. Make one: "
             "python -m sslkit pretrain next-word --data docwords --out FILE.pt"
         )
-    method = methods.on_words(nets.build_reader(content["net"]))
-    method.load_state_dict(content["method_state"])
+    encoder, state = nets.build_reader(content["net"]), content["method_state"]
+    at_every_place = not isinstance(encoder, nets.ContextNet)  # whose head may be the embeddings of the words
+    tied = at_every_place and torch.equal(state["head.weight"], state["encoder.embed.weight"])
+    method = methods.on_words(encoder, **({"tied": tied} if at_every_place else {}))
+    method.load_state_dict(state)
     return method.eval(), words.Vocabulary(tuple(content["vocabulary"]))
 
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+
+NEIGHBOURS = 20  # that vote in `evaluate`
 
 
 def doctor(as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> int:
@@ -59,7 +63,7 @@ def pretrain(
             on text docwords or text:PATH
         epochs: passes over the data; without it, the recipe that the lesson uses
         seed: of the initial parameters, the order of the data and the views
-        out: the checkpoint; by default runs/METHOD-DATA-SEED.pt
+        out: the checkpoint; by default runs/METHOD-DATA-SEED.pt, with the net, long and the size in it if given
         net: convnet, resnet18 or vit; for text context, context-bag or causal-transformer. Without it, the kind that
             the method's recipe names
         budget: lesson, or long for the recipe of the scoreboard
@@ -84,11 +88,12 @@ def pretrain(
     given = {k: v for k, v in given.items() if v is not None}
     if epochs is not None:
         given |= {"epochs": epochs, "steps": 0}
-    path = out or Path("runs") / f"{method}-{data.replace(':', '-').replace('/', '-')}-{seed}.pt"
+    path = out or Path("runs") / _run_name(method, data, net, budget, size, seed)
     names.pick(budget, ("lesson", "long"), "budget")
     if _learns_from_text(method, data):
-        if size is not None:
-            raise ValueError(f"--size {size} resizes images, and {data} is text. Leave it out.")
+        for flag, value in {"size": size, "frames": frames, "rate": rate}.items():
+            if value is not None:
+                raise ValueError(f"--{flag} {value} is for images or a video, and {data} is text. Leave it out.")
         options = {"device": device, "compile": compile, "accumulate": accumulate}
         return _pretrain_on_text(method, data, net or "context", budget, given, path, resume, options, as_json)
     recipe = recipes.get(method)
@@ -145,6 +150,7 @@ def evaluate(
     from sslkit import evaluate as room
     from sslkit.augment import COLOURS, STRONG
 
+    _check_draws(seeds)
     encoder = checkpoint.load_encoder(file).to(devices.pick(device))
     splits, augment = _labelled(data, ("train", "val", "test"), size), STRONG
     if labels is not None:
@@ -155,7 +161,8 @@ def evaluate(
 
     def vote(extract) -> float:
         """kNN among all labelled training images, by the last block."""
-        nearest = room.knn(extract(known.images)[-1], known.labels.to(devices.pick(device)), extract(test.images)[-1])
+        x, k = extract(known.images)[-1], min(NEIGHBOURS, len(known))
+        nearest = room.knn(x, known.labels, extract(test.images)[-1], k)
         return (nearest.cpu() == test.labels).float().mean().item()
 
     def curve(scores: dict) -> dict:
@@ -216,6 +223,7 @@ def transfer(
 
     if freeze and gradual:
         raise ValueError("--freeze and --gradual exclude each other: frozen for good, or for the first half only.")
+    _check_draws(seeds)
     encoder = checkpoint.load_encoder(file)
     splits = _labelled(data, ("train", "test"), size)
     if splits["train"].images.ndim == 5:
@@ -315,7 +323,11 @@ def export(
     content = checkpoint.load(file)
     path = room.save(checkpoint.encoder_of(content), out or file.with_suffix(".pt2"), (size, size))
     text = room.card(content, scoreboard.load(scoreboard.FILE) if scoreboard.FILE.exists() else None)
-    card = checkpoint.write_bytes(path.with_suffix(".md"), text.encode())
+    card = path.with_suffix(".md")
+    if card.exists() and card.read_bytes() != text.encode():  # somebody may have written below it
+        card = path.with_suffix(".card.md")
+        print(f"{path.with_suffix('.md')} is left as it was, with what was written there")
+    checkpoint.write_bytes(card, text.encode())
     print(f"saved {path} and its card {card}")
     if as_json:
         print(json.dumps({"file": str(path), "card": str(card)}))
@@ -361,6 +373,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows knows few letters: better a ? than no answer
+            stream.reconfigure(errors="replace")
     try:
         if arguments[:1] == ["lab"]:  # everything after it belongs to JupyterLab
             from sslkit import lab
@@ -370,11 +385,29 @@ def main(arguments: list[str] | None = None) -> int:
             COMMANDS, prog="python -m sslkit", description=__doc__, args=arguments, config=(tyro.conf.OmitArgPrefixes,)
         )
     except (ValueError, OSError, MemoryError, FloatingPointError, ModuleNotFoundError) as error:
-        if os.environ.get("RANK", "0") == "0" or isinstance(error, ConnectionError):  # under torchrun not N times
-            print(f"error: {error}", file=sys.stderr)
+        _say(error)
+        return 2
+    except RuntimeError as error:
+        from sslkit import device as devices
+
+        if not devices.lost(error):
+            raise
+        print(f"error: another process of this run was lost ({str(error).splitlines()[0]}).", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _say(error: BaseException) -> None:
+    """Under torchrun, once where all processes have the same error, and by the process that alone has it."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0" or isinstance(error, ConnectionError):
+        print(f"error: {error}", file=sys.stderr)
+    elif "sslkit.device" in sys.modules:
+        from sslkit import device as devices
+
+        if devices.world() > 1 and not devices.common(error):
+            print(f"error in process {rank}: {error}", file=sys.stderr)
 
 
 def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resume: bool, **options: Any) -> Any:
@@ -386,13 +419,19 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
     from sslkit import device as devices
     from sslkit.resume import progress
 
-    kept = path.with_suffix(".run")
+    left = f"{path} is of another run, or one that came further, and was left as it was."
+    kept = path.with_suffix(".run") if path.suffix == ".pt" else path.with_name(f"{path.name}.run")
 
-    def save(**more: Any) -> None:
+    def save(result: Any, whole: bool) -> bool:
+        """Whether it was: what came further is not replaced by a run that was cut short."""
+        if not whole and devices.first(lambda: _came_further(path, facts, result)):
+            return False
+        made = {"history": result.history, "seconds": result.seconds}
         try:
-            devices.first(lambda: checkpoint.save(path, method, **facts, **more))
+            devices.first(lambda: checkpoint.save(path, method, **facts, **made))
         except OSError as error:
             raise OSError(f"{error} The run is kept in {kept}: --resume goes on with it.") from error
+        return True
 
     def say(text: str, file: Any = None) -> None:
         if devices.rank() == 0:
@@ -416,13 +455,13 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
         result = train.fit(method, images, config, state=kept, **options)
     except ConnectionError as error:
         raise ConnectionError(f"{error} That is the same command with --resume.") from error
-    except FloatingPointError as error:
-        save()
+    except train.Diverged as error:
+        there = f"They were saved to {path}." if save(error.result, whole=False) else left
         devices.first(forget)  # it would end here again
-        raise FloatingPointError(f"{error} They were saved to {path}.") from error
-    save(history=result.history, seconds=result.seconds)
+        raise FloatingPointError(f"{error} {there}") from error
+    saved = save(result, whole=not result.interrupted)
     say(f"{facts['name']} on {facts['data']}: {result.summary()}")
-    say(f"saved {path}")
+    say(f"saved {path}" if saved else left)
     if result.interrupted and result.unsaved:
         raise OSError(result.unsaved)
     if result.interrupted:
@@ -430,6 +469,32 @@ def _train(path: Path, method: Any, images: Any, config: Any, facts: dict, resum
     else:
         devices.first(forget)
     return result
+
+
+def _run_name(method: str, data: str, net: str | None, budget: str, size: int | None, seed: int) -> str:
+    """The file of a run: another name for all that makes it another run, but the numbers of its config."""
+    more = [net, budget if budget != "lesson" else None, None if size is None else f"{size}px"]
+    return "-".join([method, re.sub(r"[:/\\]", "-", data), *[part for part in more if part], str(seed)]) + ".pt"
+
+
+def _came_further(path: Path, facts: dict, result: Any) -> bool:
+    """Whether there is a checkpoint at `path` that a run cut short should not replace: of another run, or of this one
+    with more epochs."""
+    from sslkit import checkpoint
+
+    if not path.exists():
+        return False
+    try:
+        before = checkpoint.load(path)
+    except ValueError:
+        return True  # somebody else's file
+    same = [before["method"], before["data"], before["settings"]] == [facts["name"], facts["data"], facts["settings"]]
+    return not same or len(before["history"]) > len(result.history)
+
+
+def _check_draws(seeds: int) -> None:
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; expected 1 or more draws of the labels.")
 
 
 def _splits(
@@ -485,7 +550,8 @@ def _pretrain_on_text(
         return 0
     train_pairs, val_pairs = (words.windows(part.texts, vocabulary, 1) for part in (known, val))
     unknown = (val_pairs[:, -1] == words.UNKNOWN).float().mean().item()
-    nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
+    with devices.alone():  # the other processes have left
+        nats = {"next-word": passages.surprise(built, val.texts, vocabulary)}
     nats |= {name: found for name, (_, found) in ngrams.smoothed(train_pairs, val_pairs, len(vocabulary)).items()}
     perplexity = {name: ngrams.perplexity(value) for name, value in nats.items()}
     sizes = f"V = {len(vocabulary):,}, k = {built.encoder.k}, {unknown:.1%} of the words unknown"

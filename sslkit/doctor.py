@@ -213,7 +213,7 @@ def main(json: bool = False) -> int:
     results = check()
     failed = sum(result.status == "fail" for result in results)
     if json:
-        print(dumps({"ready": not failed, "checks": [result._asdict() for result in results]}, indent=1))
+        print(dumps({"ready": not failed, "checks": [result._asdict() for result in results]}))
     else:
         for result in results:
             print(result)

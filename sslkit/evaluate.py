@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sslkit import device as devices
 from sslkit import methods, nets, train
 from sslkit.augment import STRONG, Augment, to_float
-from sslkit.data import Images, Split, Stream, draw_labels
+from sslkit.data import Images, Split, Stream, draw_labels, need_images
 
 LABELS = (1, 2, 5, 10, 20, 30, 100)  # labels a class, as in every curve of the course
 SHRINKAGE = (1e-4, 1e-3, 1e-2, 1e-1)  # what the probe may choose from
@@ -33,12 +33,14 @@ SUPERVISED = train.TrainConfig(steps=1600, batch_size=100, lr=6e-3, weight_decay
 # ---------------------------------------------------------------------------------------------------------- features
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a head of one's own may be trained on what it gives
 def features(encoder: nets.Encoder, images: Images, batch_size: int = 512) -> list[Tensor]:
     """What every block of the encoder says about the images: one (N, D_b) for each block, the mean over its map.
 
-    Computed on the encoder's device, in eval mode; the encoder is left in the mode that it was in.
+    Computed on the encoder's device, in eval mode; the encoder is left in the mode that it was in. Raises TypeError for
+    what is no tensor of images and no Stream.
     """
+    need_images(images)
     device, mode = next(encoder.parameters()).device, encoder.training
     encoder.eval()
     parts = []
@@ -132,7 +134,7 @@ def knn(
         raise ValueError(
             f"k is {k}, but there are only {len(train_z)} training rows to be neighbours. Use a smaller k."
         )
-    similarity, label = _nearest(train_z, train_y, test_z, k)
+    similarity, label = _nearest(train_z, train_y.to(test_z.device), test_z, k)
     weight = (similarity / temperature).exp()
     votes = weight.new_zeros(len(weight), int(train_y.max()) + 1)
     return votes.scatter_add_(1, label, weight).argmax(dim=1)

@@ -16,8 +16,9 @@ def advice(
     """What to say when a batch, in so many pieces, did not fit: what does, and what else may help."""
     optimizer.zero_grad(set_to_none=True)
     here = len(batch[0]) // pieces
+    asks_all = any(isinstance(module, nn.SyncBatchNorm) for module in method.modules())  # a trial would wait for others
     with devices.alone():
-        n = largest(method, optimizer, batch, dtype, here // 2)
+        n = here // 2 if asks_all else largest(method, optimizer, batch, dtype, here // 2)
     ways = []
     if n:
         ways.append(f"batch_size={n * pieces * devices.world()}")
@@ -25,7 +26,7 @@ def advice(
             ways.append(f"accumulate={-(-here // n) * pieces}, which needs the memory of {n} at a time")
     if dtype == torch.float32 and devices.fast_bf16(batch[0].device.type):
         ways.append("precision='bf16'")
-    tried = f"{n} fit, as tried." if n else "Not even two fit, as tried."
+    tried = "Half as many may." if asks_all else f"{n} fit, as tried." if n else "Not even two fit, as tried."
     return (
         f"{here} images at once do not fit in the memory of {devices.describe(batch[0].device)}. {tried} "
         f"Use {', or '.join([*ways, 'a smaller net or smaller images'])}."

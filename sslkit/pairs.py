@@ -235,6 +235,7 @@ def verification(distance: Tensor, same: Tensor, threshold: float | None = None)
     Shapes: distance (N,), same bool (N,).
     """
     _check_pairs(distance, same)
+    distance, same = distance.cpu(), same.cpu()  # some GPUs have no float64
     if threshold is None:
         d, order = distance.double().sort()
         right = torch.where(same[order], 1, -1)
@@ -253,6 +254,7 @@ def roc(distance: Tensor, same: Tensor) -> Roc:
     Ref:    Fawcett 2006, "An introduction to ROC analysis", Sec. 5 and 7.
     """
     _check_pairs(distance, same)
+    distance, same = distance.cpu(), same.cpu()  # some GPUs have no float64
     d, order = distance.double().sort()
     last = F.pad(d[1:] != d[:-1], (0, 1), value=True)  # of a run of equal distances
     hit = F.pad(same[order].double().cumsum(0)[last], (1, 0)) / same.sum()
@@ -270,7 +272,7 @@ def recall_at(embeddings: Tensor, labels: Tensor, k: tuple[int, ...] = (1, 5)) -
         raise ValueError(f"expected (N, D) and (N,); got {tuple(embeddings.shape)} and {tuple(labels.shape)}.")
     if not k or not 1 <= min(k) <= max(k) < len(labels):
         raise ValueError(f"k is {k}; expected numbers of neighbours from 1 to {len(labels) - 1}.")
-    hits = []
+    hits, labels = [], labels.to(embeddings.device)
     for start in range(0, len(labels), 1024):
         rows = torch.arange(start, min(start + 1024, len(labels)), device=embeddings.device)
         d = losses.distances(embeddings[rows], embeddings)
@@ -335,7 +337,7 @@ def one_shot(
     right = []
     for e, q in zip(example.split(256), query.split(256)):
         d = torch.cdist(z[q].float(), z[e].float(), compute_mode="donot_use_mm_for_euclid_dist")  # (E, ways, ways)
-        right.append((d.argmin(dim=2) == torch.arange(ways, device=d.device)).double().mean(dim=1))
+        right.append((d.argmin(dim=2).cpu() == torch.arange(ways)).double().mean(dim=1))
     share = torch.cat(right)
     return Accuracy(share.mean().item(), (share.std() / episodes**0.5).item(), episodes)
 

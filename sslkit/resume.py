@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
@@ -108,12 +109,23 @@ def described(method: nn.Module) -> dict[str, str]:
     plain, settings = (bool, int, float, str, tuple, type(None)), {}
     for name, value in vars(method).items():
         if not name.startswith("_") and name != "training":
-            if isinstance(value, FunctionType):
-                settings[name] = value.__qualname__
+            if isinstance(value, FunctionType | partial):
+                settings[name] = _called(value)
             elif isinstance(value, plain) or dataclasses.is_dataclass(value):
                 settings[name] = str(value)
     shapes = {name: str(tuple(p.shape)) for name, p in method.state_dict().items()}
+    config = getattr(getattr(method, "encoder", None), "config", None)
+    if config is not None:
+        settings["encoder"] = str(config())  # a ViT's number of heads, say, has no shape
     return {"class": type(method).__name__} | settings | shapes
+
+
+def _called(function: Callable) -> str:
+    """A function's name, and what a `partial` of it holds: half(side=left) is not half(side=right)."""
+    if not isinstance(function, partial):
+        return getattr(function, "__qualname__", str(function))
+    held = [*map(str, function.args), *(f"{key}={value}" for key, value in function.keywords.items())]
+    return f"{_called(function.func)}({', '.join(held)})"
 
 
 def known_by(data: Sequence[Images]) -> list[str]:

@@ -188,7 +188,7 @@ def error_by_ahead(
             window = window.float() / 255 if window.dtype == torch.uint8 else window
             for a in range(1, ahead + 1):
                 error = predict(window[:, :past], a) - window[:, past - 1 + a]
-                total[a - 1] += error.square().mean(dim=(1, 2, 3)).sum().double().cpu()
+                total[a - 1] += error.square().mean(dim=(1, 2, 3)).sum().cpu().double()
     return (total / (len(clips) * len(starts))).float()
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sslkit import device as devices
 from sslkit import memory, names
-from sslkit.data import Images, Stream
+from sslkit.data import Images, Stream, need_images
 from sslkit.resume import StateFile, Stop, described, known_by
 
 Callback = Callable[[nn.Module, dict], object]
@@ -76,6 +76,14 @@ class Result:
         return f"{self.steps} steps in {self.seconds:.0f} s ({self.images_per_second:.0f} images/s): {last}{early}"
 
 
+class Diverged(FloatingPointError):
+    """The loss is no longer a number. `result` is of the run until then, without the epoch that was not sound."""
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result
+
+
 def fit(
     method: nn.Module,
     data: Images | Sequence[Images],
@@ -106,7 +114,8 @@ def fit(
 
     Under torchrun each process takes its part of every batch, and rank 0 validates, calls back and writes; the process
     group is joined here, and left by `device.leave`. `accumulate` works through a batch in so many pieces, one after
-    the other: the memory of one piece is enough for the gradient of all.
+    the other: the memory of one piece is enough for the gradient of all. Pieces count alike; where the loss is a mean
+    over words or hidden pixels, of which one piece may ask more than another, that is not quite the batch's gradient.
 
     `compile` hands the encoder to torch.compile, which takes up to a minute at the start and needs a C++ compiler. Try
     it on your GPU with `python -m sslkit bench --compile`; measured so far, the plain encoder was faster (compiled 0.8
@@ -116,15 +125,15 @@ def fit(
 
     Raises ValueError if a batch is larger than the data, cannot be divided, the tensors differ in length, or `state` is
     of another run; OSError if it cannot be written at the start (later that is a warning, and `unsaved` of the result);
-    FloatingPointError if the loss is no longer a number (the method then holds the parameters of the last epoch that
-    was sound); MemoryError, with the batch that fits, if the device has too little memory; and ConnectionError if
-    another process of the run is lost.
+    Diverged, a FloatingPointError, if the loss is no longer a number (the method then holds the parameters of the last
+    epoch that was sound); MemoryError, with the batch that fits, if the device has too little memory; ConnectionError
+    if another process of the run is lost; and TypeError for data that is no tensor.
     """
     config = config or TrainConfig()
     devices.join(device)
     tensors, single = _tensors(data)
     n, size = len(tensors[0]), config.batch_size
-    _check_batch(method, n, size, accumulate)
+    check_batch(method, n, size, accumulate)
     device = devices.pick(device) if isinstance(device, str) else device
     devices.fixed_shapes(device)
     if device.type == "cpu":
@@ -187,7 +196,7 @@ def fit(
                 record = {"epoch": len(result.history) + 1, **{k: float(v) / steps for k, v in sums.items()}}
                 if not math.isfinite(record["loss"]) or not _all_finite(method):
                     method.load_state_dict(run.sound)
-                    raise FloatingPointError(_not_finite(record, result, config))
+                    raise Diverged(_not_finite(record, result, config), result)
                 run.sound, run.sums = _snapshot(method), {}
                 if validation is not None:
                     record["validation_loss"] = devices.first(lambda: validate(method, validation, config, device))
@@ -280,7 +289,7 @@ class Run:
             setattr(self.result, name, state[name])
 
 
-def _check_batch(method: nn.Module, n: int, size: int, accumulate: int) -> None:
+def check_batch(method: nn.Module, n: int, size: int, accumulate: int) -> None:
     """Raise ValueError if there is no such batch, or if it cannot be divided among processes and into pieces."""
     if n < size:
         raise ValueError(
@@ -311,10 +320,15 @@ def _check_batch(method: nn.Module, n: int, size: int, accumulate: int) -> None:
 
 
 def _tensors(data: Images | Sequence[Images]) -> tuple[tuple[Images, ...], bool]:
-    """The data as a tuple, and whether it was a single tensor. Raises ValueError unless all are of the same length."""
+    """The data as a tuple, and whether it was a single tensor. Raises ValueError unless all are of the same length,
+    and TypeError where one is no tensor."""
     if isinstance(data, Images):
         return (data,), True
+    if not isinstance(data, Sequence):
+        need_images(data)
     tensors = tuple(data)
+    for one in tensors:
+        need_images(one)
     if len({len(t) for t in tensors}) != 1:
         lengths = " and ".join(str(len(t)) for t in tensors) or "no tensors at all"
         raise ValueError(f"the tensors of the data have {lengths} rows; expected as many in each, one an image.")
@@ -435,7 +449,8 @@ class Plateau:
 
 @torch.no_grad()
 def validate(method: nn.Module, data: Images | Sequence[Images], config: TrainConfig, device: torch.device) -> float:
-    """The method's mean loss on `data`, in eval mode, with the same views every time."""
+    """The method's mean loss on `data`, in eval mode, with the same views every time. On whole batches: of a rest that
+    does not fill one nothing is asked."""
     tensors, single = _tensors(data)
     views, size = devices.generator(config.seed + 2, device), min(config.batch_size, len(tensors[0]))
     method.eval()

@@ -138,3 +138,9 @@ def _script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("method, kind", [("future", "clips"), ("next-word", "text")])
+def test_what_does_not_learn_from_images_is_refused(method, kind):
+    with pytest.raises(ValueError, match=f"{method} learns from {kind}, and bench times methods on images"):
+        bench.run(method)

@@ -8,10 +8,11 @@ import pickle
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from sslkit import checkpoint, evaluate, methods, nets
+from sslkit import checkpoint, evaluate, methods, nets, words
 from sslkit import device as devices
 
 NETS = {
@@ -223,3 +224,25 @@ def test_pickled_code_in_a_pytorch_file_is_called_by_its_name(tmp_path):
     torch.save({"settings": Payload(tmp_path / "trace")}, tmp_path / "evil.pt")
     with pytest.raises(ValueError, match="holds pickled Python objects, which could run code when loaded"):
         checkpoint.load(tmp_path / "evil.pt")
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones_and_can_be_read(tmp_path):
+    method = methods.build("simclr", nets.ConvNet(3, widths=(4, 8)))
+    history = [{"epoch": 1, "knn": np.mean([0.1, 0.3]), "pair": (np.int64(3), [np.float32(0.5)])}]
+    settings = {"lr": np.logspace(-4, -2, 3)[1]}
+    file = checkpoint.save(tmp_path / "e.pt", method, name="simclr", data="toy", settings=settings, history=history)
+    content = checkpoint.load(file)
+    assert content["history"] == [{"epoch": 1, "knn": 0.2, "pair": (3, [0.5])}] and content["settings"] == {"lr": 1e-3}
+    assert type(content["settings"]["lr"]) is float
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_head_that_is_not_the_embeddings_comes_back_as_it_was(tmp_path, tied):
+    vocabulary = words.Vocabulary(("<unk>", "<s>", "a", "b", "c"))
+    encoder = nets.CausalTransformer(len(vocabulary), k=6, width=8, depth=1, heads=2)
+    method = methods.NextWords(encoder, tied=tied).eval()
+    file = checkpoint.save(tmp_path / "w.pt", method, name="next-word", data="toy", vocabulary=vocabulary)
+    again, _ = checkpoint.load_reader(file)
+    x = torch.tensor([[1, 2, 3, 4, 2]])
+    assert torch.equal(again.log_probabilities(x), method.log_probabilities(x))
+    assert (again.head.weight is again.encoder.embed.weight) == tied

@@ -137,6 +137,8 @@ def test_the_checkpoint_has_a_place_of_its_own_by_default(toys, capsys, tmp_path
     _, out, _ = pretrain(capsys, "rotation", "--data", "folder:some/place", "--seed", 3)
     assert "saved" in out
     assert (tmp_path / "runs" / "rotation-folder-some-place-3.pt").is_file()
+    pretrain(capsys, "rotation", "--data", "folder:C:\\pics", "--budget", "long", "--net", "resnet18", "--size", 20)
+    assert (tmp_path / "runs" / "rotation-folder-C--pics-resnet18-long-20px-0.pt").is_file()
 
 
 def test_the_settings_reach_the_run(toys, capsys, tmp_path):
@@ -182,6 +184,24 @@ def test_an_interrupt_keeps_what_was_learned(toys, capsys, monkeypatch):
     code, out, _ = pretrain(capsys, "rotation", "--out", "i.pt")
     assert code == 0 and "2 steps" in out and "stopped early by interrupt" in out
     assert checkpoint.load_encoder("i.pt")
+
+
+def test_a_run_that_is_cut_short_does_not_replace_one_that_came_further(toys, capsys, monkeypatch):
+    assert pretrain(capsys, "rotation", "--out", "e.pt")[0] == 0
+    before = Path("e.pt").read_bytes()
+    code, _, err = pretrain(capsys, "rotation", "--out", "e.pt", "--lr", "1e30", "--precision", "fp32")
+    assert code == 2 and "e.pt is of another run, or one that came further, and was left as it was" in err
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(methods.Rotation, "loss", interrupted)
+        code, out, _ = pretrain(capsys, "rotation", "--out", "e.pt")
+    assert code == 0 and "was left as it was" in out and "saved" not in out
+    assert Path("e.pt").read_bytes() == before
+    assert pretrain(capsys, "rotation", "--out", "e.pt", "--resume", "--epochs", 2)[0] == 0  # a whole run does
+    assert len(checkpoint.load("e.pt")["history"]) == 2
 
 
 def test_a_loss_that_is_no_number_ends_in_an_error_and_keeps_the_last_sound_state(toys, capsys, tmp_path, monkeypatch):
@@ -356,3 +376,25 @@ def test_the_module_runs_and_lists_its_commands():
     for command in (*cli.COMMANDS, "lab"):
         assert command in done.stdout
     assert done.stderr == ""
+
+
+def test_a_small_folder_is_evaluated_with_as_many_neighbours_as_there_are(toys, file, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "NEIGHBOURS", 1000)
+    code, out, _ = run(capsys, "evaluate", file, "--no-controls", "--seeds", 1, "--device", "cpu", "--json")
+    assert code == 0 and 0 <= last(out)["knn"] <= 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "transfer"])
+def test_no_draw_of_labels_is_refused(file, capsys, command):
+    code, _, err = run(capsys, command, file, "--seeds", 0, "--device", "cpu")
+    assert code == 2 and "--seeds is 0; expected 1 or more draws" in err
+
+
+def test_a_pipe_that_knows_few_letters_gets_an_answer(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sslkit", "scoreboard"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[1])},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0 and b"supervised" in done.stdout, done.stderr

@@ -90,7 +90,7 @@ def test_docwords_is_the_text_that_needs_no_path(capsys, story, tmp_path, monkey
         (("next-word", "--data", "text:tiny.txt"), "too few to set val and test apart"),
         (("next-word", "--data", "text:one"), "has one class only"),
         (("next-word", "--data", "text:story.txt", "--batch-size", "100000"), "fewer than a batch of 100000"),
-        (("next-word", "--data", "text:story.txt", "--size", "32"), "resizes images"),
+        (("next-word", "--data", "text:story.txt", "--size", "32"), "is for images or a video"),
         (("next-word", "--data", "text:story.txt", "--net", "convnet"), "unknown net for text 'convnet'"),
         (("rotation", "--net", "context"), "unknown net 'context'"),
     ],
@@ -161,3 +161,9 @@ def test_every_recipe_for_text_starts_at_ln_v():
         with torch.no_grad():
             assert abs(method.eval()(x)["loss"].item() - math.log(500)) < 0.15, net
         assert 0 < recipes.for_text(net).lesson.steps < recipes.for_text(net).long.steps
+
+
+@pytest.mark.parametrize("flag", ["--size", "--frames", "--rate"])
+def test_flags_of_images_are_refused(capsys, story, flag):
+    code, _, err = run(capsys, "pretrain", "next-word", "--data", f"text:{story}", flag, 7)
+    assert code == 2 and f"{flag} 7" in err and "is text. Leave it out" in err

@@ -147,3 +147,19 @@ def test_fixed_shapes_are_for_cudnn_only(monkeypatch):
 def test_a_device_describes_itself_and_can_be_waited_for(device):
     devices.synchronize(device)
     assert device.type in devices.describe(device)
+
+
+def test_seeded_asks_no_gpu_and_warns_of_none(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda *_: pytest.fail("a GPU was asked"))
+    with devices.seeded(3):
+        first = torch.rand(2)
+    assert torch.equal(first, torch.rand(2, generator=torch.Generator().manual_seed(3))) and not recwarn
+
+
+@pytest.mark.parametrize(
+    "text, full", [("MPS backend out of memory (MPS allocated: 8 GB)", True), ("shapes differ", False)]
+)
+def test_memory_that_is_full_is_known_by_its_words(text, full):
+    assert devices.out_of_memory(RuntimeError(text)) == full

@@ -138,3 +138,8 @@ def test_json(monkeypatch, capsys):
     assert said["ready"] is False
     assert [check["status"] for check in said["checks"]] == ["fail", "ok"]
     assert set(said["checks"][0]) == {"name", "status", "detail", "advice"}
+
+
+def test_json_is_one_line(capsys):
+    doctor.main(json=True)
+    assert len(capsys.readouterr().out.strip().splitlines()) == 1

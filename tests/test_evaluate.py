@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslkit import device as devices
-from sslkit import evaluate, nets
+from sslkit import evaluate, methods, nets, train
 from sslkit.augment import Augment
 from sslkit.data import Split, Stream, draw_labels
 from sslkit.evaluate import Probe, Score, collapse, knn, label_efficiency
@@ -590,3 +590,20 @@ def test_a_gain_is_paired_and_its_interval_is_students():
     assert np.allclose([mean, low, high], [np.mean(after) - np.mean(before), *by_scipy])
     with pytest.raises(ValueError, match="got 3 runs before and 2 after"):
         evaluate.gain(before, after[:2])
+
+
+def test_a_head_of_ones_own_can_be_trained_on_features():
+    z = evaluate.embed(nets.ConvNet(3, widths=(4, 8)), torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
+    z -= z.mean(dim=0)
+    torch.nn.Linear(8, 2)(z).sum().backward()
+    assert not z.requires_grad
+
+
+@pytest.mark.parametrize("wrong, hint", [("split", "in .images"), ("array", "torch.from_numpy")])
+def test_what_is_no_tensor_of_images_is_refused_with_what_to_hand_in(wrong, hint):
+    images = torch.zeros(8, 3, 8, 8, dtype=torch.uint8)
+    known = Split(images, torch.zeros(8).long(), ("a",), torch.arange(8), "toy", "train")
+    given = known if wrong == "split" else images.numpy()
+    for use in (evaluate.embed, lambda encoder, x: train.fit(methods.Rotation(encoder), x)):
+        with pytest.raises(TypeError, match=f"expected a tensor of images, or a Stream; got .*{hint}"):
+            use(nets.ConvNet(3, widths=(4, 8)), given)

@@ -141,3 +141,20 @@ def test_the_command_writes_both(tmp_path, capsys, monkeypatch):
     assert facts == {"file": str(tmp_path / "e.pt2"), "card": str(tmp_path / "e.md")}
     assert (tmp_path / "e.pt2").read_bytes() == b".pt2 (16, 16)"
     assert "# simclr on photodigits" in (tmp_path / "e.md").read_text()
+
+
+def test_the_encoder_that_is_exported_stays_as_it_was(tmp_path):
+    encoder = nets.ConvNet(3, widths=(4, 8)).train()
+    export.save(encoder, tmp_path / "e.pt2", (8, 8))
+    assert encoder.training
+
+
+def test_a_card_that_somebody_wrote_below_is_not_replaced(tmp_path, capsys, monkeypatch):
+    content(tmp_path)
+    monkeypatch.setattr(export, "_program", lambda encoder, size, kind: b"program")
+    assert cli.main(["export", str(tmp_path / "e.pt")]) == 0
+    written = (tmp_path / "e.md").read_text(encoding="utf-8") + "Photographed by Ada.\n"
+    (tmp_path / "e.md").write_text(written, encoding="utf-8")
+    assert cli.main(["export", str(tmp_path / "e.pt")]) == 0
+    assert (tmp_path / "e.md").read_text(encoding="utf-8") == written
+    assert "e.md is left as it was" in capsys.readouterr().out and "## Limits" in (tmp_path / "e.card.md").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from sslkit import device as devices
 from sslkit import memory, methods, nets
@@ -130,3 +131,11 @@ def test_a_gpu_that_is_really_full():
         == 2
     )
     del taken
+
+
+def test_where_batch_norm_asks_all_processes_nothing_is_tried(monkeypatch):
+    monkeypatch.setattr(memory, "largest", lambda *_: pytest.fail("a trial would wait for the others"))
+    method = nn.Sequential(nn.SyncBatchNorm(4))
+    optimizer = torch.optim.AdamW(method.parameters())
+    text = memory.advice(method, optimizer, (torch.zeros(8, 4),), torch.float32, 1)
+    assert "Half as many may. Use batch_size=4, or accumulate=2" in text

@@ -579,3 +579,10 @@ def test_a_trained_method_writes_on():
     train.fit(method, counting(), TrainConfig(epochs=60, batch_size=64, lr=1e-2, progress=False), device="cpu")
     assert words.write(method.log_probabilities, vocabulary, 3, "a b c", 4, temperature=0) == "a b c d e f g"
     assert words.write(method.log_probabilities, vocabulary, 3, "a c e", 2, temperature=0) == "a c e g i"
+
+
+@pytest.mark.parametrize("name, size", [("jigsaw", 28), ("jigsaw", 64), ("relative-position", 28), ("jigsaw", 32)])
+def test_tiles_have_a_side_that_a_vision_transformer_can_cut(name, size):
+    patch = nets.patch_for((size, size))
+    method = methods.build(name, nets.ViT(patch=patch, width=8, depth=1, heads=2))
+    assert method(torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8))["loss"].isfinite()

@@ -261,3 +261,8 @@ def test_a_loaded_method_has_the_same_loss(name, tmp_path):
     losses_ = [m.eval()(batch(), devices.generator(1))["loss"] for m in (method, loaded)]
     assert torch.equal(*losses_)
     assert checkpoint.load_encoder(file).channels == 12
+
+
+def test_past_and_future_that_share_frames_are_refused():
+    with pytest.raises(ValueError, match="ahead is 3; expected 4 or more"):
+        methods.FutureEmbedding(nets.ConvNet(12, widths=(4, 8)), ahead=3)

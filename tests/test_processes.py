@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import together
 import torch
+from PIL import Image
 from torch import nn
 
 from sslkit import checkpoint, methods, train
@@ -120,6 +121,35 @@ def test_a_lost_process_ends_the_run_with_a_message_and_the_file_is_whole(tmp_pa
     assert checkpoint.read(tmp_path / "r.run", "")["state"]["steps"] in (8, 9)
 
 
+@pytest.fixture
+def fast(monkeypatch):
+    monkeypatch.setenv("SSLKIT_FAST", "1")
+
+
+def test_text_is_measured_by_the_first_after_the_others_have_left(tmp_path, fast):
+    (tmp_path / "s.txt").write_text("the cat sat on the mat . a dog ran in the park . " * 300, encoding="utf-8")
+    done = launch("text", 2, tmp_path)
+    assert [d.returncode for d in done] == [0, 0], done[0].stderr[-2000:]
+    assert "perplexity on val" in done[0].stdout and done[1].stdout == ""
+
+
+def test_the_process_that_alone_has_an_error_says_it(tmp_path, fast):
+    folder = tmp_path / "0"
+    folder.mkdir()
+    for i in range(12):
+        Image.new("RGB", (16, 16), (20 * i, 0, 0)).save(folder / f"{i}.png")
+    done = launch("absent", 2, tmp_path)
+    assert [d.returncode for d in done] == [2, 2], done[0].stderr[-2000:]
+    assert "error in process 1: " in done[1].stderr and "no folder" in done[1].stderr
+    assert "error: another process of this run was lost" in done[0].stderr and "Traceback" not in done[0].stderr
+
+
+def test_an_error_that_all_have_is_said_once(tmp_path):
+    done = launch("nowhere", 2, tmp_path)
+    assert [d.returncode for d in done] == [2, 2]
+    assert "error: " in done[0].stderr and "no folder" in done[0].stderr and "no folder" not in done[1].stderr
+
+
 # ---- pieces ------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +188,7 @@ def test_batch_norm_in_pieces_is_said():
 def test_a_batch_that_cannot_be_divided_is_refused(world, pieces, message, monkeypatch):
     monkeypatch.setattr(devices, "world", lambda: world)
     with pytest.raises(ValueError, match=f"batch_size is 12: {message}.*Use batch_size=10, for example"):
-        train._check_batch(nn.Identity(), 100, 12, pieces)
+        train.check_batch(nn.Identity(), 100, 12, pieces)
 
 
 # ---- one process alone -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -306,6 +307,16 @@ def test_functions_among_the_settings_are_known_by_name():
 
     a, b = (resume.described(make("inpainting", mask=mask)) for mask in (pretext.half, pretext.centre))
     assert resume.differences(a, b) == ["mask was half and is centre"]
+
+
+def test_what_a_partial_holds_and_what_has_no_shape_tell_runs_apart():
+    from sslkit import pretext
+
+    sides = (partial(pretext.half, side=side) for side in ("left", "right"))
+    a, b = (resume.described(make("inpainting", mask=mask)) for mask in sides)
+    assert resume.differences(a, b) == ["mask was half(side=left) and is half(side=right)"]
+    a, b = (resume.described(methods.Rotation(nets.ViT(heads=heads))) for heads in (3, 4))
+    assert [line.split()[0] for line in resume.differences(a, b)] == ["encoder"]
 
 
 @pytest.mark.parametrize("content", ["checkpoint", "list", "cut", "future"])

@@ -408,3 +408,15 @@ def test_a_notebook_run_by_a_program_holds_lines_and_a_small_picture():
     assert set(picture.data) == {"image/png", "text/plain"} and picture.data["text/plain"].startswith("Epoch 2 of 2")
     assert len(nbformat.writes(book)) < 80_000
     assert not book.metadata.get("widgets")
+
+
+def test_fewer_images_than_a_batch_are_fits_own_error():
+    method = methods.build("simclr", nets.ConvNet(3, widths=(4, 8)))
+    with pytest.raises(ValueError, match="batch_size is 64, but there are only 40 images"):
+        widgets.watch_training(method, split().images, train.TrainConfig(steps=9, batch_size=64), val=split(20, "val"))
+
+
+def test_of_clips_it_measures_the_frames_that_the_encoder_sees():
+    clips = torch.randint(0, 256, (6, 10, 3, 8, 8), dtype=torch.uint8)
+    method = methods.Arrow(nets.ConvNet(12, widths=(4, 8)))
+    assert live.Measure(method, None, clips)()[0].keys() == {"std", "effective_rank"}

@@ -1,4 +1,4 @@
-"""What each of several processes runs for test_processes.py: python tests/together.py parity|train|lost FOLDER."""
+"""What each of several processes runs for test_processes.py: python tests/together.py parity|train|… FOLDER."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sslkit import cli, methods, nets, pretext, train
 from sslkit import device as devices
-from sslkit import methods, nets, pretext, train
 from sslkit.augment import Augment
 
 N = 12  # divides among 2 and 3
@@ -179,8 +179,34 @@ def lost(folder: Path) -> None:
         os._exit(2)
 
 
+def commanded(*arguments: object) -> None:
+    code = cli.main([*map(str, arguments), "--device", "cpu", "--batch-size", "4"])
+    devices.leave()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def text(folder: Path) -> None:
+    """The command line on text, with a network whose loss asks how much the others count."""
+    commanded(
+        "pretrain", "next-word", "--net", "context-bag", "--data", f"text:{folder}/s.txt", "--out", folder / "w.pt"
+    )
+
+
+def absent(folder: Path) -> None:
+    """Each process has the pictures in a place of its own, and the last has none."""
+    commanded("pretrain", "rotation", "--data", f"folder:{folder}/{devices.rank()}", "--out", folder / "r.pt")
+
+
+def nowhere(folder: Path) -> None:
+    """No process finds the pictures."""
+    commanded("pretrain", "rotation", "--data", f"folder:{folder}/nowhere", "--out", folder / "r.pt")
+
+
+TASKS = {"parity": parity, "train": train_together, "lost": lost, "text": text, "absent": absent, "nowhere": nowhere}
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     devices.join("cpu")
-    {"parity": parity, "train": train_together, "lost": lost}[sys.argv[1]](Path(sys.argv[2]))
+    TASKS[sys.argv[1]](Path(sys.argv[2]))
     devices.leave()

@@ -209,7 +209,7 @@ ok = checks.check_freeze(freeze)
 def checksum(encoder):
     parts = {"weights": 0.0, "statistics": 0.0}
     for name, value in encoder.blocks[:3].state_dict().items():
-        parts["weights" if name.endswith(("weight", "bias")) else "statistics"] += value.double().abs().sum().item()
+        parts["weights" if name.endswith(("weight", "bias")) else "statistics"] += value.cpu().double().abs().sum().item()
     return parts
 
 

@@ -22,7 +22,7 @@ from sslkit import names
 from sslkit.data import docwords, folder, movingdigits, photodigits, public, text, video
 from sslkit.data.root import data_root
 from sslkit.data.split import Passages, Split, draw_labels, fingerprint
-from sslkit.data.stream import Images, Stream
+from sslkit.data.stream import Images, Stream, need_images
 
 __all__ = [
     "NAMES",
@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "load",
     "load_text",
+    "need_images",
 ]
 
 _BUILT = {"photodigits": photodigits.load, "movingdigits": movingdigits.load}

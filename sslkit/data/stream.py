@@ -112,6 +112,16 @@ class Stream:
 Images = Tensor | Stream
 
 
+def need_images(images: object) -> None:
+    """Raise TypeError, with what to hand in, unless it is a tensor or a Stream."""
+    if isinstance(images, Images):
+        return
+    hint = "Make a NumPy array a tensor with torch.from_numpy: uint8 (N, C, H, W)."
+    if isinstance(getattr(images, "images", None), Images):
+        hint = "A Split holds its images in .images: hand in those."
+    raise TypeError(f"expected a tensor of images, or a Stream; got {type(images).__name__}. {hint}")
+
+
 class _File:
     """An open file that is read at given places; it is closed with its last stream."""
 

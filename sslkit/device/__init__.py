@@ -13,6 +13,7 @@ import torch
 from sslkit.device.processes import (
     alone,
     any_of,
+    common,
     each,
     first,
     gather,
@@ -33,6 +34,7 @@ __all__ = [
     "alone",
     "any_of",
     "autocast",
+    "common",
     "describe",
     "each",
     "fast",
@@ -87,9 +89,9 @@ def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded(seed: int):
-    """Initialise parameters from `seed` and leave the global generators as they were."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    """Initialise parameters from `seed` and leave the global generator as it was: the CPU's, on which they are made."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
 
 
@@ -142,8 +144,14 @@ def fits(nbytes: int, device: torch.device) -> bool:
     return device.type != "cuda" or nbytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
-# In plain RuntimeErrors: torch's allocator on a CPU, and cuBLAS or cuDNN, which take memory beside torch's.
-_FULL = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+# In plain RuntimeErrors: torch's allocator on a CPU and on MPS, and cuBLAS or cuDNN, which take memory beside torch's.
+_FULL = (
+    "DefaultCPUAllocator",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "MPS backend out of memory",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -87,8 +87,17 @@ def first(work: Callable[[], Value]) -> Value:
             outcome[1] = error
     dist.broadcast_object_list(outcome, src=0)
     if outcome[1] is not None:
+        outcome[1].add_note(_COMMON)
         raise outcome[1]
     return outcome[0]
+
+
+_COMMON = "All processes have this error from the first."
+
+
+def common(error: BaseException) -> bool:
+    """Whether `first` gave this error to all processes."""
+    return _COMMON in getattr(error, "__notes__", ())
 
 
 def in_turn(work: Callable[[], Value]) -> Value:

@@ -184,8 +184,11 @@ class RelativePosition(nn.Module):
 
 
 def _resized(tiles: Tensor, size: int | None, encoder: nets.Encoder) -> Tensor:
-    """Tiles (…, C, t, t), enlarged where their side is below `size`, or below what the encoder needs."""
+    """Tiles (…, C, t, t), enlarged where their side is below `size`, or below what the encoder needs: a side that its
+    halvings leave something of, and, of a ViT, a multiple of its patch."""
     side = max(size or 0, tiles.shape[-1], 2**encoder.halvings)
+    patch = getattr(encoder, "patch", 1)
+    side = -(-side // patch) * patch
     if side == tiles.shape[-1]:
         return tiles
     images = tiles.reshape(-1, *tiles.shape[-3:])

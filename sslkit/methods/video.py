@@ -88,6 +88,8 @@ class FutureEmbedding(nn.Module):
         width: int = 256,
     ):
         super().__init__()
+        if ahead < frames:
+            raise ValueError(f"ahead is {ahead}; expected {frames} or more: else past and future share frames.")
         self.encoder, self.augment = of_frames(encoder, frames), augment
         self.frames, self.ahead = frames, ahead
         self.weights = (invariance, variance, covariance)

@@ -62,6 +62,7 @@ def watch_training(
         return train.fit(method, images, config, **options)
     measure = None if val is None and known is None else Measure(method, known, val, labels)
     n = len(images) if isinstance(images, Images) else len(images[0])
+    train.check_batch(method, n, config.batch_size, options.get("accumulate", 1))
     state = Training(*train.length(n, config), config.batch_size)
     if measure is not None:
         method.to(devices.pick(device) if isinstance(device, str) else device)
@@ -122,13 +123,17 @@ class Measure:
             self.y, self.classes = val.labels[at.to(val.labels.device)], len(known.classes)
 
     def __call__(self) -> tuple[dict[str, float], str]:
-        z = evaluate.embed(self.encoder, self.images)
+        z = evaluate.embed(self.encoder, self.seen(self.images))
         found = evaluate.collapse(z)
         if self.classes:
-            x = evaluate.embed(self.encoder, self.known)
+            x = evaluate.embed(self.encoder, self.seen(self.known))
             probe = evaluate.Probe(x, self.known_y.to(x.device), self.classes)
             found["accuracy"] = (probe(z).argmax(dim=1) == self.y.to(z.device)).float().mean().item()
         return found, evaluate.collapsed(z)
+
+    def seen(self, images: Images) -> Images:
+        """Of clips, as many of the first frames as the encoder takes."""
+        return images[:, : self.encoder.channels // images.shape[2]] if images.ndim == 5 else images
 
 
 @dataclass
