@@ -81,7 +81,7 @@ WRONG = [
     (checks.check_nt_xent, lambda a, b, t: nt_xent(a, b, 0.5), "wrong for two and 0.1"),
     (checks.check_nt_xent, lambda *a: nt_xent(*a).item(), "no gradient can flow"),
     (checks.check_nt_xent, lambda *a: 1.0, "you gave 1.0000"),
-    (checks.check_nt_xent, lambda *a: nt_xent(*a, reduction="none"), "asked for a number"),
+    (checks.check_nt_xent, lambda *a: nt_xent(*a, reduction="none"), "asked for one number"),
     (checks.check_ema, lambda t, o, m: ema(t, o, 1 - m), "the wrong way round"),
     (checks.check_ema, lambda t, o, m: ema(t, o, 0.0), "this is a copy"),
     (checks.check_ema, lambda t, o, m: t, "the target did not move"),

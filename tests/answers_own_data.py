@@ -106,7 +106,7 @@ RIGHT = [
 WRONG = [
     (checks.check_twins, lambda a, b, limit: twins(b, a, limit), "asked is every row of `other`"),
     (checks.check_twins, lambda a, b, limit: ~twins(a, b, limit), "the other way round"),
-    (checks.check_twins, lambda a, b, limit: (b[:, None] == a).all(dim=2).any(dim=1), "saved again, 0.07 away"),
+    (checks.check_twins, lambda a, b, limit: (b[:, None] == a).all(dim=2).any(dim=1), "saved again, 0.14 away"),
     (checks.check_twins, lambda a, b, limit: torch.cdist(b, a).max(dim=1).values <= limit, "you found none"),
     (checks.check_twins, lambda a, b, limit: twins(a, b, limit).nonzero().flatten(), "5 times true or false"),
     (checks.check_twins, lambda a, b, limit: twins(a, b, 100.0), "rows 1 and 4 of `other` are copies"),
@@ -128,5 +128,5 @@ WRONG = [
     (checks.check_gain, lambda *a: gain(*a)[::-1], "give (low, high)"),
     (checks.check_gain, lambda a, b, t: b.mean() - a.mean(), "asked for two numbers"),
     (checks.check_gain, lambda a, b, t: gain(a, b, 4.303), "wrong for four"),
-    (checks.check_gain, lambda *a: (0.0, 1.0), "expected (0.009, 0.038)"),
+    (checks.check_gain, lambda *a: (0.0, 1.0), "expected (0.0090, 0.0377)"),
 ]

@@ -225,6 +225,11 @@ def first_half_the_same(n, generator):
     return torch.cat([torch.arange(n // 2), rest.roll(1)]), torch.arange(n) < n // 2
 
 
+def fixed(n, generator, same):
+    i = torch.arange(n)
+    return torch.where(same, i, (i + torch.randint(1, n, (n,), generator=generator)) % n), same
+
+
 def any_image(n, generator):
     second, same = balanced(n, generator)
     return torch.where(same, second, torch.randint(n, (n,), generator=generator)), same
@@ -267,6 +272,32 @@ def contrastive_unclamped(a, b, same, margin):
 def contrastive_squared(a, b, same, margin, power=2):
     d = (a - b).square().sum(dim=1)
     return torch.where(same, d, F.relu(margin - d) ** power).mean() / 2
+
+
+def contrastive_at_one_point(a, b, same, margin):
+    squares = ((a - b) ** 2).sum(dim=1)  # whose root is taken of the different pairs alone
+    return (squares[same].sum() + (F.relu(margin - squares[~same].sqrt()) ** 2).sum()) / (2 * len(a))
+
+
+def threshold_unsorted(distance, same):
+    cuts = (distance[1:] + distance[:-1]) / 2
+    return max(cuts.tolist(), key=lambda t: float(((distance < t) == same).float().mean()))
+
+
+def corner(x):
+    x = x.clone()
+    x[..., 4, 4] = 1 - x[..., 4, 4]
+    return x
+
+
+def half_way(x, patch):
+    return [side // 2 - patch // 2 for side in x.shape[1:]]
+
+
+def nearest_hidden_by_zero(z, i):
+    similarity = F.cosine_similarity(z, z[i : i + 1])
+    similarity[i] = 0
+    return similarity.argmax()
 
 
 def threshold(distance, same, add=1e-6):
@@ -332,10 +363,14 @@ RIGHT = [
     (checks.check_semi_hard, lambda d, m: torch.where(semi_hard(d, m) < 0, -1.0, semi_hard(d, m).float())),
     (checks.check_chance, lambda k: 1 / k),
     (checks.check_chance, lambda k: torch.tensor(1.0, dtype=torch.float64) / k),
+    (checks.check_chance, lambda k: torch.softmax(torch.zeros(k), 0)[0]),  # in single precision
     (checks.check_nearest, nearest),
     (checks.check_nearest, nearest_loop),
     (checks.check_draw, draw),
     (checks.check_draw, lambda *a: draw(*a).tolist()),
+    (checks.check_assign, lambda p, c: [(c - x).norm(dim=1).argmin() for x in p]),
+    (checks.check_turn, lambda x, q: [image.rot90(int(k), (1, 2)).numpy() for image, k in zip(x, q)]),
+    (checks.check_inverse, lambda order: [(order == piece).nonzero()[0, 0] for piece in range(len(order))]),
     (checks.check_assign, lambda p, c: torch.cdist(p, c).argmin(1)),
     (checks.check_assign, lambda p, c: [min(range(len(c)), key=lambda k: float((x - c[k]).norm())) for x in p]),
     (checks.check_assign, lambda p, c: ((p[:, None] - c[None]) ** 2).sum(-1).argmin(-1)),
@@ -414,8 +449,8 @@ WRONG = [
     (checks.check_hardness, lambda near, far, m: hardness(near, far, 0.5), "wrong with 2"),
     (checks.check_hardness, lambda near, far, m: (far <= near + m).long() + (far <= near).long(), "exactly easy"),
     (checks.check_hardness, lambda near, far, m: (far < near + m).long() + (far < near).long(), "it is hard"),
-    (checks.check_hardness, lambda near, far, m: hardness(near, far, m)[:2], "shape (6,); yours has shape (2,)"),
-    (checks.check_hardness, lambda near, far, m: 0 * hardness(near, far, m), "expected [2, 1, 0, 0, 1, 2]"),
+    (checks.check_hardness, lambda near, far, m: hardness(near, far, m)[:2], "shape (7,); yours has shape (2,)"),
+    (checks.check_hardness, lambda near, far, m: 0 * hardness(near, far, m), "expected [2, 1, 0, 0, 1, 2, 1]"),
     (checks.check_semi_hard, lambda d, m: semi_hard(d, m, none=0), "give −1 for them; you gave [0, 0]"),
     (checks.check_semi_hard, lambda d, m: (d + 9 * torch.eye(len(d))).argmin(dim=1), "nearest of all"),
     (checks.check_semi_hard, lambda d, m: semi_hard(d, m, choose=torch.argmax, hidden=-1.0), "farthest in the ring"),
@@ -430,6 +465,32 @@ WRONG = [
     (checks.check_semi_hard, lambda d, m: semi_hard(d, 0.6), "wrong with 2.5"),
     (checks.check_semi_hard, lambda d, m: semi_hard(d[:5, :5], m)[torch.arange(len(d)) % 5], "wrong for twelve"),
     (checks.check_semi_hard, lambda d, m: semi_hard(d, m)[:2], "shape (5,); yours has shape (2,)"),
+    (checks.check_semi_hard, lambda d, m: semi_hard(d, m + 1e-6), "exactly easy: neither is in the ring"),
+    (checks.check_semi_hard, lambda d, m: 0 * semi_hard(d, m), "it is number 1; you gave 0"),
+    (checks.check_semi_hard, lambda d, m: d.min(dim=1).values, "asked for whole numbers; you gave [0.3, 0.1, 0.2"),
+    (checks.check_hardness, lambda near, far, m: (far < near * (1 + m)).long() + (far <= near).long(), "a share of it"),
+    (checks.check_triplet, lambda *a: triplet(*a, norm=lambda x: x.sum(dim=1).sqrt()).item(), "you gave nan"),
+    (checks.check_contrastive, lambda a, b, s, m: ((a - b).sum(dim=1).sqrt()).mean(), "you gave nan"),
+    (checks.check_contrastive, contrastive_at_one_point, "the gradient is not a number"),
+    (checks.check_masked_mse, lambda p, t, m: ((p - t)[m.expand_as(t)]).sqrt().mean(), "you gave nan"),
+    (
+        checks.check_masked_mse,
+        lambda p, t, m: [masked_mse(*b) for b in zip(p, t, m)],
+        "asked for a number; you returned",
+    ),
+    (checks.check_leaks, lambda make, x, m: not torch.equal(make(x, m), make(corner(x), m)), "a pixel that stays"),
+    (checks.check_nearest, lambda z, i: z[nearest(z, i)], "asked for one number, that of the nearest row"),
+    (checks.check_nearest, nearest_hidden_by_zero, "hide it with a number below −1"),
+    (checks.check_draw, lambda y, n, s: draw(y, n, s).view(-1, n), "torch.cat puts"),
+    (checks.check_draw, lambda y, n, s: draw(y, n, s)[torch.isin(y[draw(y, n, s)], torch.arange(10))], "wrong for 12"),
+    (checks.check_assign, lambda p, c: torch.cdist(p, c, p=1).argmin(1), "The distance is the Euclidean one"),
+    (checks.check_assign, lambda p, c: torch.cdist(p, c, p=torch.inf).argmin(1), "The distance is the Euclidean one"),
+    (checks.check_assign, lambda p, c: torch.cdist(p[:, :1], c[:, :1]).argmin(1), "expected centres"),
+    (checks.check_assign, lambda p, c: torch.cdist(p, c).min(1), "values and their places"),
+    (checks.check_four_turns, lambda image: ([image, image.rot90(1, (1, 2))[:, :2]], range(4)), "asked for one tensor"),
+    (checks.check_neighbour, lambda x, k, p, g, m: neighbour(x, k, p, g, m, first=half_way(x, p)), "wrong for 7"),
+    (checks.check_threshold, threshold_unsorted, "the best threshold gets"),
+    (checks.check_chance, lambda k: math.nan, "you gave nan"),
     (checks.check_chance, lambda k: k, "the number of classes"),
     (checks.check_chance, lambda k: 100 / k, "percent"),
     (checks.check_chance, lambda k: 0.1, "is right 0.5 of the time; you gave 0.1"),
@@ -549,7 +610,21 @@ WRONG = [
     (checks.check_balanced, lambda n, g: (balanced(n, g)[0], ~balanced(n, g)[1]), "is called the same, but it is of"),
     (checks.check_balanced, lambda n, g: (torch.arange(n), torch.arange(n) < n // 2), "it is image 6 with itself"),
     (checks.check_balanced, lambda n, g: (lambda i, s: (i, ~s))(*balanced(n, g)), "the other way round"),
-    (checks.check_balanced, first_half_the_same, "40 draws of 40"),
+    (checks.check_balanced, first_half_the_same, "another generator gave the same pairs"),
+    (checks.check_balanced, lambda n, g: fixed(n, g, torch.arange(n) < n // 2), "40 draws of 40"),
+    (checks.check_balanced, lambda n, g: fixed(n, g, torch.arange(n) >= n - n // 2), "never paired with itself"),
+    (
+        checks.check_balanced,
+        lambda n, g: balanced(n, g, torch.randint(1, n - 1, (n,), generator=g)),
+        "the one 11 further",
+    ),
+    (
+        checks.check_balanced,
+        lambda n, g: balanced(n, g, torch.randint(2, (n,), generator=g) * 2 - 1),
+        "no image was paired",
+    ),
+    (checks.check_balanced, lambda n, g: balanced(n, g, same=n / 2), "wrong for 31"),
+    (checks.check_balanced, lambda n, _: balanced(n, torch.Generator().manual_seed(0)), "another generator gave"),
     (checks.check_balanced, lambda n, g: balanced(n, g, step=1), "only ever paired with itself and 1"),
     (checks.check_balanced, lambda n, g: balanced(n, None), "the same generator gave other pairs"),
     (checks.check_balanced, lambda n, g: balanced(12, g), "both have shape (30,)"),
@@ -599,7 +674,7 @@ WRONG = [
     (checks.check_threshold, lambda d, s: (d[s].mean() + d[~s].mean()) / 2, "the middle between"),
     (checks.check_threshold, lambda d, s: 0.5 if d.max() < 9 else 0.5, "ten times as large"),
     (checks.check_threshold, lambda d, s: -1.0, "the best threshold gets 0.85"),
-    (checks.check_threshold, lambda d, s: d < 0.5, "asked for a number"),
+    (checks.check_threshold, lambda d, s: d < 0.5, "asked for one number"),
 ]
 
 for path in sorted(Path(__file__).parent.glob("answers_*.py")):

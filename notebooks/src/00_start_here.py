@@ -205,7 +205,7 @@ plots.label_efficiency(curves | {"pretrained here": pretrained_scores, "random":
 #
 # Write a function that takes embeddings `z` with shape `(N, D)` and a row number `i`. It gives the number of the row
 # that is most similar to row `i`, measured by the cosine: the dot product after every row was scaled to length 1.
-# The row itself does not count. Expected: for `z = [[1, 0], [0, 1], [2, 1]]` and `i = 0` it gives `2`.
+# The row itself does not count. Expected: for `z = [[1., 0.], [0., 1.], [2., 1.]]` and `i = 0` it gives `2`.
 #
 # <details><summary>Hint 1</summary>
 # <code>torch.nn.functional.normalize(z, dim=1)</code> scales every row to length 1. One matrix product then gives all

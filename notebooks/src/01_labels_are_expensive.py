@@ -173,7 +173,8 @@ plots.label_efficiency(curves, title="one network, two ways to train it")
 # *6 minutes, easy.*
 #
 # Write `assign`: it takes `points` $(N, D)$ and `centres` $(K, D)$, and gives for each point the number of its nearest
-# centre, $(N,)$. Expected: points `[[0, 0], [9, 9]]` and centres `[[8, 8], [1, 0]]` give `[1, 0]`.
+# centre, $(N,)$. Expected: points `[[0., 0.], [9., 9.]]` and centres `[[8., 8.], [1., 0.]]` give
+# `[1, 0]`.
 #
 # <details><summary>Hint 1</summary><code>torch.cdist(points, centres)</code> gives all distances, with shape (N, K).</details>
 # <details><summary>Hint 2</summary>The nearest centre has the smallest distance: <code>argmin</code>, over the axis of

@@ -328,7 +328,7 @@ plots.pair_distances({"before training": before, "after training": after}, same)
 # above 2, up to 3.
 #
 # <details><summary>Hint 1</summary>It does not help to look everywhere: the number of right pairs only changes at a
-# distance that occurs. Try one place between every two neighbours.</details>
+# distance that occurs. Sort the distances, and try one place between every two neighbours.</details>
 # <details><summary>Hint 2</summary>For one candidate t, <code>((distance &lt; t) == same).float().mean()</code> is the
 # share that is right. Take the candidate for which it is largest.</details>
 

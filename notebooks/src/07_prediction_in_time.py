@@ -336,7 +336,7 @@ print(f"copy the last frame, leaking: {(sequence.copy_last(leaking) - targets).s
 # backwards, so a network could only toss a coin. Write `wrong_orders(frames)`: all other orders of the numbers 0 to
 # `frames - 1`, as a list of tuples. Expected: for 3 frames there are 4, for 4 frames 22.
 #
-# <details><summary>Hint 1</summary><code>itertools.permutations(range(frames))</code> gives all orders.</details>
+# <details><summary>Hint 1</summary><code>import itertools</code>: its <code>permutations(range(frames))</code> gives all orders.</details>
 # <details><summary>Hint 2</summary><code>right = tuple(range(frames))</code> and <code>right[::-1]</code> are the two to leave
 # out.</details>
 

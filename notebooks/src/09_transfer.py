@@ -38,7 +38,7 @@ measured = json.loads((scoreboard.FILE.parent / "experiments" / "09.json").read_
 # The loss of a pretext task falls quickly, then slowly, then hardly. "Has stopped" needs a rule. The usual one looks at the
 # loss on *val*, after every epoch:
 #
-# - a **gain** is a loss lower than the best so far by more than a hundredth of it;
+# - a **gain** is a loss lower than that of the last gain by more than a hundredth of it;
 # - after five epochs in a row without a gain it has stopped. This number of epochs is called **patience**.
 #
 # Two things to mind. The rule is of no use while the learning rate falls to 0, as it does in our recipes: then every
@@ -320,8 +320,8 @@ plots.label_efficiency(curves)
 #
 # <details><summary>Hint 1</summary>Walk through the pairs of neighbours until <code>accuracy</code> lies between two values of
 # the curve. How far between them? The same share of the way in the logarithm.</details>
-# <details><summary>Hint 2</summary><code>numpy.interp(accuracy, curve, numpy.log(counts))</code> is all of it, ends included.
-# Do not forget to take the logarithm back.</details>
+# <details><summary>Hint 2</summary>With <code>import numpy as np</code>, <code>np.interp(accuracy, curve, np.log(counts))</code> is
+# all of it, ends included. Do not forget to take the logarithm back.</details>
 
 
 # %%

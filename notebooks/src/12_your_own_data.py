@@ -143,7 +143,7 @@ for name, part in splits.items():
 #
 # What a computer can find are copies. Write `twins(known, other, limit)`. `known` is $(N, D)$ and `other` $(M, D)$: a picture a
 # row. Say for each row of `other` whether its **nearest** row of `known` is at most `limit` away (Euclidean): $(M,)$ of true and
-# false. Expected: known `[[0, 0], [5, 5]]`, other `[[5, 6], [9, 9]]` and limit 2 give `[True, False]`.
+# false. Expected: known `[[0., 0.], [5., 5.]]`, other `[[5., 6.], [9., 9.]]` and limit 2 give `[True, False]`.
 #
 # <details><summary>Hint 1</summary><code>torch.cdist(other, known)</code> gives all distances, (M, N).</details>
 # <details><summary>Hint 2</summary>The nearest is the smallest of each row: <code>.min(dim=1).values</code>. Compare it with
@@ -404,8 +404,8 @@ plots.confusion(splits["val"].labels, classifier(z).argmax(dim=1), known.classes
 # $(Q,)$. Give for each query the numbers of the `k` rows whose **cosine** with it is largest, the most similar first: $(Q, k)$.
 # A query never finds itself, not even where another row is its exact copy.
 #
-# <details><summary>Hint 1</summary>Scale the rows to length 1, <code>F.normalize(z, dim=1)</code> of
-# <code>torch.nn.functional</code>. Then one matrix product gives all cosines.</details>
+# <details><summary>Hint 1</summary>Scale the rows to length 1: <code>torch.nn.functional.normalize(z, dim=1)</code>.
+# Then one matrix product gives all cosines.</details>
 # <details><summary>Hint 2</summary>Set the query's own entry below −1, then <code>topk(k, dim=1).indices</code>. For Q queries
 # at once: <code>similarity[torch.arange(len(queries)), queries] = -2</code>.</details>
 

@@ -6,6 +6,7 @@ import functools
 import traceback
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,9 +35,10 @@ def check(body: Callable[[Callable], None]) -> Callable[[Callable], bool]:
         except Wrong as reason:
             progress.note(name, passed=False)
             message = f"✗ {name}: {reason}"
-        except Exception as error:  # the reader's own error, whatever it is
+        except Exception as error:  # the reader's own, or that of a check that could not go on with what was returned
             progress.note(name, passed=False)
-            message = f"✗ {name}: your function raised {described(error, answer)}"
+            cause = "your function raised" if _lines(error, answer) else "what your function returned cannot be used:"
+            message = f"✗ {name}: {cause} {described(error, answer)}"
         else:
             progress.note(name, passed=True)
             print(f"✓ {name}: right.")
@@ -57,11 +59,33 @@ def predicted(guess: object, measured: float, what: str = "accuracy") -> None:
         print(f"you predicted {what} {guess:.2f}; measured {measured:.2f}; off by {abs(guess - measured):.2f}")
 
 
+def tensor(answer: Callable, *arguments) -> Tensor:
+    """What the answer returns, as one tensor: a number or a list of numbers is made one, a list of tensors stacked."""
+    return as_tensor(call(answer, *arguments))
+
+
+def as_tensor(result: object) -> Tensor:
+    if hasattr(result, "indices") and isinstance(result, tuple):
+        raise Wrong("you returned values and their places, as min, max, sort and topk give both: take one of the two.")
+    what = f"a {type(result).__name__}"
+    try:
+        if isinstance(result, list | tuple) and any(hasattr(part, "shape") for part in result):
+            what += f" of {len(result)} parts of shapes {', '.join(str(tuple(np.shape(part))) for part in result[:4])}"
+            result = torch.stack([torch.as_tensor(part) for part in result])
+        return torch.as_tensor(result)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Wrong(
+            f"asked for one tensor; you returned {what}. Of many, torch.stack or torch.cat makes one."
+        ) from error
+
+
 def integers(answer: Callable, *arguments) -> list[int]:
-    got = torch.as_tensor(call(answer, *arguments))
+    got = tensor(answer, *arguments)
     if got.shape != arguments[0].shape[:1]:
         n = len(arguments[0])
         raise Wrong(f"{n} rows need {n} whole numbers, shape ({n},); yours has shape {tuple(got.shape)}.")
+    if got.is_floating_point() and not torch.equal(got, got.round()):
+        raise Wrong(f"asked for whole numbers; you gave {[round(x, 3) for x in got.tolist()]}.")
     return [int(i) for i in got]
 
 
@@ -80,15 +104,21 @@ def call(answer: Callable, *arguments):
 
 def described(error: Exception, answer: Callable) -> str:
     """The error, and the line of the answer that it came from."""
-    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-    own = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file and frame.line]
+    own = _lines(error, answer)
     where = f"\n  in the line: {own[-1]}" if own else ""
     return f"{type(error).__name__}: {error}{where}"
 
 
+def _lines(error: Exception, answer: Callable) -> list[str]:
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    return [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file and frame.line]
+
+
 def number(answer: Callable, *arguments) -> float:
     result = call(answer, *arguments)
+    if isinstance(result, Tensor) and result.numel() != 1:
+        raise Wrong(f"asked for one number; yours has shape {tuple(result.shape)}.")
     try:
         return float(result)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise Wrong(f"asked for a number; you returned {result!r}.") from error

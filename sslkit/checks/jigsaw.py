@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check
+from sslkit.checks.answer import Wrong, as_tensor, call, check, tensor
 
 
 @check
@@ -35,7 +35,7 @@ def check_inverse(answer: Callable[[Tensor], Tensor]) -> None:
 
 
 def _order(answer: Callable[[Tensor], Tensor], order: Tensor) -> list[int]:
-    got = torch.as_tensor(call(answer, order))
+    got = tensor(answer, order)
     if got.shape != order.shape:
         raise Wrong(
             f"{len(order)} pieces need {len(order)} places, shape ({len(order)},); yours is {tuple(got.shape)}."
@@ -62,13 +62,16 @@ def check_farthest(answer: Callable[[Tensor, Tensor], int]) -> None:
     got = _candidate(answer, rows, [[1, 0, 2, 4, 3, 5], [3, 4, 2, 1, 0, 5]])
     if got in (0, 4):
         which = "first" if got == 0 else "last"
-        raise Wrong(f"you compared with the {which} of the chosen alone; it has to be far from every one of them.")
+        raise Wrong(
+            f"you compared with the {which} of the chosen alone, or by how far numbers are apart. Count the places "
+            "that differ, and look at every one of the chosen."
+        )
     if got != 2:
         raise Wrong(f"right for five pieces, wrong for six: the least distances are [4, 3, 5, 0, 4]; you gave {got}.")
 
 
 def _candidate(answer: Callable[[Tensor, Tensor], int], candidates: list, chosen: list) -> int:
-    got = torch.as_tensor(call(answer, torch.tensor(candidates), torch.tensor(chosen)))
+    got = tensor(answer, torch.tensor(candidates), torch.tensor(chosen))
     if got.numel() != 1:
         raise Wrong(f"asked for one number, which of the candidates it is; yours has shape {tuple(got.shape)}.")
     return int(got)
@@ -107,15 +110,13 @@ def check_cut(answer: Callable[[Tensor, int, Tensor], Tensor]) -> None:
 def _tiles(answer: Callable[[Tensor, int, Tensor], Tensor], image: Tensor, side: int, moves: Tensor) -> Tensor:
     got = call(answer, image, side, moves)
     wanted = (9, len(image), side, side)
-    if isinstance(got, list | tuple):
-        got = [torch.as_tensor(tile) for tile in got]
+    if isinstance(got, list | tuple) and all(isinstance(tile, Tensor) for tile in got):
         for i, tile in enumerate(got):
             if tile.shape != wanted[1:]:
                 raise Wrong(
                     f"with an image {tuple(image.shape)} and tiles of {side} px your tile {i} is {tuple(tile.shape)}."
                 )
-        got = torch.stack(got)
-    got = torch.as_tensor(got)
+    got = as_tensor(got)
     if got.shape != wanted:
         raise Wrong(
             f"an image {tuple(image.shape)} and tiles of {side} px give shape {wanted}; yours is {tuple(got.shape)}."

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from sslkit import device as devices
 from sslkit import losses
-from sslkit.checks.answer import Wrong, call, check, number
-
-Scalar = Callable[..., Tensor]
+from sslkit.checks.answer import Wrong, check, number, tensor
 
 
 def _randn(*shape: int, seed: int = 0) -> Tensor:
@@ -58,23 +56,21 @@ def check_nt_xent(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
         raise Wrong(f"for five images and a temperature of 0.5 the loss is {right:.4f}; you gave {got:.4f}.")
     if not _near(number(answer, a[:2], b[:2], 0.1), losses.nt_xent(a[:2], b[:2], 0.1).item()):
         raise Wrong("right for five images and τ = 0.5, wrong for two and 0.1: is a number written for an argument?")
-    _has_gradient(answer, (a, b), tau)
-
-
-def _has_gradient(answer: Scalar, points: tuple[Tensor, ...], *settings: float) -> None:
-    free = [point.clone().requires_grad_() for point in points]
-    loss = answer(*free, *settings)
+    free = [point.clone().requires_grad_() for point in (a, b)]
+    loss = answer(*free, tau)
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         raise Wrong("the number is right, but no gradient can flow: stay with tensors, without .item() and float().")
+    if None in torch.autograd.grad(loss, free, allow_unused=True):
+        raise Wrong("the number is right, but of one of the two views no gradient flows: nothing is detached here.")
 
 
 @check
 def check_ema(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
     target, online = torch.tensor([1.0, 0.0, -2.0]), torch.tensor([3.0, 0.0, 2.0], requires_grad=True)
-    got = torch.as_tensor(call(answer, target, online, 0.75))
+    got = tensor(answer, target, online, 0.75)
     if got.shape != (3,):
         raise Wrong(f"three numbers of the target give three; yours has shape {tuple(got.shape)}.")
-    values = got.detach()
+    values = got.detach().float()
     wrong = {
         "the wrong way round: momentum is the share that the target keeps of its own, here 0.75.": [2.5, 0.0, 1.0],
         "this is a copy of the online numbers; the target keeps a share of its own.": [3.0, 0.0, 2.0],
@@ -91,7 +87,7 @@ def check_ema(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
             raise Wrong(reason)
     if not torch.allclose(values, torch.tensor([1.5, 0.0, -1.0])):
         raise Wrong(f"from 1 towards 3 with momentum 0.75: 1.5. Yours went to {values[0]:g}.")
-    if not torch.allclose(torch.as_tensor(call(answer, target, online, 0.5)).detach(), torch.tensor([2.0, 0.0, 0.0])):
+    if not torch.allclose(tensor(answer, target, online, 0.5).detach().float(), torch.tensor([2.0, 0.0, 0.0])):
         raise Wrong("right for a momentum of 0.75, wrong for 0.5: is a number written in the place of the argument?")
     if got.requires_grad:
         raise Wrong("right, but a gradient would flow from the target into the online network: online.detach().")
@@ -149,7 +145,7 @@ def check_cross_correlation(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         return x @ y.T if dim else x.T @ y
 
     right = correlation(a, b)
-    got = torch.as_tensor(call(answer, a, b))
+    got = tensor(answer, a, b).detach().double()
     if got.shape != (6, 6):
         raise Wrong(f"six coordinates give a table (6, 6); yours has shape {tuple(got.shape)}.")
     centred = [z - z.mean(dim=0) for z in (a, b)]
@@ -169,12 +165,12 @@ def check_cross_correlation(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         "row i is coordinate i of a, column j is coordinate j of b; yours is transposed.": right.T,
         "this is a with itself; b does not take part.": correlation(a, a),
     }
-    if not torch.allclose(got, right, atol=1e-6):
+    if not torch.allclose(got, right, atol=1e-4):  # batch norm adds 1e-5 to the variance
         for reason, value in wrong.items():
-            if torch.allclose(got, value, atol=1e-6):
+            if torch.allclose(got, value, atol=1e-4):
                 raise Wrong(reason)
         raise Wrong(f"coordinate 0 of a with coordinate 0 of b: {right[0, 0]:.4f}; you gave {got[0, 0]:.4f}.")
     long = torch.cat([a, b]), torch.cat([b, a.flip(0)])
-    again = torch.as_tensor(call(answer, *long))
-    if again.shape != (6, 6) or not torch.allclose(again, correlation(*long), atol=1e-6):
+    again = tensor(answer, *long).detach().double()
+    if again.shape != (6, 6) or not torch.allclose(again, correlation(*long), atol=1e-4):
         raise Wrong("right for six images, wrong for twelve: the table has a row for each coordinate, not each image.")

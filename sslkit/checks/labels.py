@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import NotWritten, Wrong, call, check, number
+from sslkit.checks.answer import NotWritten, Wrong, as_tensor, call, check, number, tensor
 
 
 @check
@@ -24,7 +25,7 @@ def check_chance(answer: Callable[[int], float]) -> None:
             raise Wrong(
                 f"with {classes} classes you gave {got:g}: that is percent. The course uses shares from 0 to 1."
             )
-        if abs(got - 1 / classes) > 1e-9:
+        if not abs(got - 1 / classes) <= 1e-6:
             raise Wrong(f"with {classes} classes a blind guess is right {1 / classes:g} of the time; you gave {got:g}.")
 
 
@@ -32,9 +33,11 @@ def check_chance(answer: Callable[[int], float]) -> None:
 def check_nearest(answer: Callable[[Tensor, int], int]) -> None:
     # Row 1 points the same way as row 0, but is far from it; row 2 is close to it, but points elsewhere.
     z = torch.tensor([[1.0, 0.1], [6.0, 0.9], [0.6, 0.7], [-3.0, 0.2]])
-    got = call(answer, z, 0)
-    got = got.item() if isinstance(got, Tensor) and got.numel() == 1 else got
-    if isinstance(got, float) and not got.is_integer():
+    got = tensor(answer, z, 0)
+    if got.numel() != 1:
+        raise Wrong(f"asked for one number, that of the nearest row; yours has shape {tuple(got.shape)}.")
+    got = got.item()
+    if not float(got).is_integer():
         raise Wrong(f"you returned {got:.3f}, which looks like a similarity; asked for: the number of the row.")
     if got == 0:
         raise Wrong("you returned the row itself: it is always its own best match. Leave row i out.")
@@ -51,6 +54,8 @@ def check_nearest(answer: Callable[[Tensor, int], int]) -> None:
         raise Wrong(
             "a long row beat one that points the same way: you use the dot product. Scale every row to length 1."
         )
+    if int(call(answer, torch.tensor([[1.0, 0.0], [-1.0, 0.1], [-1.0, -2.0]]), 0)) == 0:
+        raise Wrong("where all others point away, yours returns the row itself: hide it with a number below −1, not 0.")
     z = torch.randn(20, 8, generator=devices.generator(0))
     for i in (3, 19):
         similarity = F.normalize(z, dim=1) @ F.normalize(z, dim=1)[i]
@@ -62,9 +67,12 @@ def check_nearest(answer: Callable[[Tensor, int], int]) -> None:
 @check
 def check_draw(answer: Callable[[Tensor, int, int], Tensor]) -> None:
     labels = torch.tensor([0, 1, 2] * 20)[torch.randperm(60, generator=devices.generator(1))]
-    got = torch.as_tensor(call(answer, labels, 4, 0))
-    if got.dtype == torch.bool or got.numel() != 12:
-        raise Wrong(f"4 labels a class of 3 classes are 12 indices; you returned {tuple(got.shape)} of {got.dtype}.")
+    got = tensor(answer, labels, 4, 0)
+    if got.dtype == torch.bool or got.is_floating_point() or got.shape != (12,):
+        raise Wrong(
+            f"4 labels a class of 3 classes are 12 indices, int64 (12,); you returned {got.dtype} {tuple(got.shape)}. "
+            "torch.cat puts those of the classes one after the other."
+        )
     if len(got.unique()) < 12:
         raise Wrong("an image was drawn twice: draw without replacement.")
     if got.min() < 0 or got.max() >= len(labels):
@@ -72,28 +80,35 @@ def check_draw(answer: Callable[[Tensor, int, int], Tensor]) -> None:
     counts = torch.bincount(labels[got], minlength=3).tolist()
     if counts != [4, 4, 4]:
         raise Wrong(f"each class should come 4 times; yours come {counts} times. Draw class by class.")
-    if sorted(got.tolist()) != sorted(torch.as_tensor(call(answer, labels, 4, 0)).tolist()):
+    if sorted(got.tolist()) != sorted(tensor(answer, labels, 4, 0).tolist()):
         raise Wrong("the same seed gave two different draws: draw from a generator that is made from the seed.")
-    others = [sorted(torch.as_tensor(call(answer, labels, 4, seed)).tolist()) for seed in (1, 2, 3)]
+    others = [sorted(tensor(answer, labels, 4, seed).tolist()) for seed in (1, 2, 3)]
     if all(other == sorted(got.tolist()) for other in others):
         raise Wrong("every seed gave the same draw: you always take the first ones. Shuffle first.")
+    labels = torch.arange(12).repeat(9)
+    many = tensor(answer, labels, 2, 0)
+    if many.shape != (24,) or torch.bincount(labels[many], minlength=12).tolist() != [2] * 12:
+        raise Wrong("right for 3 classes, wrong for 12: is a number written in the place of how many there are?")
 
 
 @check
 def check_assign(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
-    points = torch.tensor([[0.0, 0.0], [0.2, 0.1], [5.0, 5.0], [4.8, 5.1], [-3.0, 4.0]])
-    centres = torch.tensor([[5.0, 5.0], [0.0, 0.0], [-3.0, 3.0]])
-    got = torch.as_tensor(call(answer, points, centres))
+    # The last two lie nearer to another centre by the sum of the differences, or by the largest of them.
+    points = torch.tensor([[0, 0], [0.2, 0.1], [5, 5], [4.8, 5.1], [-3, 4], [3, 3], [2.6, 2.8]])
+    centres, right = torch.tensor([[5.0, 5.0], [0.0, 0.0], [0.0, 3.0]]), [1, 1, 0, 0, 2, 0, 2]
+    got = tensor(answer, points, centres)
     if got.shape == (3,):
         raise Wrong(
             "you gave one point for each centre; asked for: one centre for each point. Look at the axis of argmin."
         )
-    if got.shape != (5,):
-        raise Wrong(f"5 points need 5 answers, shape (5,); yours has shape {tuple(got.shape)}.")
+    if got.shape != (7,):
+        raise Wrong(f"7 points need 7 answers, shape (7,); yours has shape {tuple(got.shape)}.")
     if got.tolist() == torch.cdist(points, centres).argmax(1).tolist():
         raise Wrong("you chose the farthest centre of each point; asked for: the nearest.")
-    if got.tolist() != [1, 1, 0, 0, 2]:
-        raise Wrong(f"expected centres [1, 1, 0, 0, 2] for the five points; you gave {got.tolist()}.")
+    if got.tolist() != right:
+        others = (torch.cdist(points, centres, p=p).argmin(1).tolist() for p in (1, math.inf))
+        norm = " The distance is the Euclidean one: the root of the sum of squares." if got.tolist() in others else ""
+        raise Wrong(f"expected centres {right} for the seven points; you gave {got.tolist()}.{norm}")
 
 
 @check
@@ -104,7 +119,7 @@ def check_four_turns(answer: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
         raise Wrong("return two things: the four turned images, and the four targets.")
     if any(part is ... for part in got):
         raise NotWritten
-    images, targets = torch.as_tensor(got[0]), torch.as_tensor(got[1])
+    images, targets = as_tensor(got[0]), as_tensor(got[1])
     if images.shape != (4, 2, 3, 3):
         raise Wrong(f"an image (2, 3, 3) gives four, shape (4, 2, 3, 3); yours have shape {tuple(images.shape)}.")
     if targets.tolist() != [0, 1, 2, 3]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check, number
+from sslkit.checks.answer import Wrong, check, number, tensor
 
 
 @check
@@ -48,7 +48,7 @@ def check_patchify(answer: Callable[[Tensor, int], Tensor]) -> None:
 
 
 def _tokens(answer: Callable, images: Tensor, patch: int, shape: tuple[int, ...]) -> Tensor:
-    got = torch.as_tensor(call(answer, images, patch))
+    got = tensor(answer, images, patch)
     if got.shape != shape:
         what = f"images {tuple(images.shape)} and patch={patch} give (N, P, C · patch²) = {shape}"
         raise Wrong(f"{what}; yours is {tuple(got.shape)}.")
@@ -80,8 +80,11 @@ def check_random_mask(answer: Callable[[int, int, float, torch.Generator], Tenso
             raise Wrong("only a few different masks come up; each image is to draw its own, out of all that there are.")
         share = got.float().mean(dim=0)
         if share.max() - share.min() > 0.35:
-            place = int(share.argmax())
-            raise Wrong(f"patch {place} is hidden in {share[place]:.0%} of the images; all are to be hidden as often.")
+            most, least = int(share.argmax()), int(share.argmin())
+            raise Wrong(
+                f"patch {most} is hidden in {share[most]:.0%} of the images, and patch {least} in {share[least]:.0%}; "
+                "all are to be hidden as often."
+            )
     if not torch.equal(_mask(answer, 8, 64, 0.75, 1), _mask(answer, 8, 64, 0.75, 1)):
         raise Wrong("the same generator gave another mask: hand it on, torch.rand(…, generator=generator).")
     if torch.equal(_mask(answer, 8, 64, 0.75, 1), _mask(answer, 8, 64, 0.75, 2)):
@@ -92,7 +95,7 @@ _SWAPPED = "the ratio is the share that is hidden, and true means hidden."
 
 
 def _mask(answer: Callable, n: int, patches: int, ratio: float, seed: int) -> Tensor:
-    got = torch.as_tensor(call(answer, n, patches, ratio, devices.generator(seed)))
+    got = tensor(answer, n, patches, ratio, devices.generator(seed))
     if got.shape != (n, patches) or got.dtype != torch.bool:
         raise Wrong(f"asked for torch.bool, shape {(n, patches)}; yours is {got.dtype}, {tuple(got.shape)}.")
     return got
@@ -121,5 +124,5 @@ def check_hidden_loss(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Non
     for value, reason in reasons.items():
         if abs(got - value) < 1e-5 and abs(right - value) > 1e-5:
             raise Wrong(reason)
-    if abs(got - right) > 1e-5:
+    if not abs(got - right) <= 1e-5:
         raise Wrong(f"on the trial input the loss is {right:.4f}; yours is {got:.4f}.")

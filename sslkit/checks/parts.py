@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check
+from sslkit.checks.answer import Wrong, as_tensor, call, check, number
 
 
 @check
@@ -38,7 +38,7 @@ def check_scatter(answer: Callable[[int, int, int, torch.Generator], Tensor]) ->
 
 
 def _mask(got: object, n: int, patches: int) -> Tensor:
-    mask = torch.as_tensor(got)
+    mask = as_tensor(got)
     if mask.shape != (n, patches):
         raise Wrong(f"{n} images of {patches} patches need a mask ({n}, {patches}); yours is {tuple(mask.shape)}.")
     if mask.dtype != torch.bool:
@@ -52,10 +52,7 @@ def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None
     prediction, target = torch.randn(3, 2, 4, 4, generator=g), torch.randn(3, 2, 4, 4, generator=g)
     # Holes of different sizes, so that a mean of means shows, and two channels, so that forgetting them does.
     mask = torch.arange(16).view(1, 1, 4, 4) < torch.tensor([2, 7, 13])[:, None, None, None]
-    result = call(answer, prediction, target, mask)
-    if isinstance(result, Tensor) and result.numel() != 1:
-        raise Wrong(f"asked for one number, the mean over all hidden pixels; yours has shape {tuple(result.shape)}.")
-    got, error = float(result), (prediction - target).square()
+    got, error = number(answer, prediction, target, mask), (prediction - target).square()
     hidden = error[mask.expand_as(error)]
     by_image = (error * mask).flatten(1).sum(dim=1) / (2 * mask.flatten(1).sum(dim=1))
     reasons = {
@@ -77,7 +74,7 @@ def check_masked_mse(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None
     for reason, value in reasons.items():
         if abs(got - float(value)) < 1e-5 * max(1.0, abs(float(value))):
             raise Wrong(reason)
-    if abs(got - float(hidden.mean())) > 1e-5:
+    if not abs(got - float(hidden.mean())) <= 1e-5:
         raise Wrong(f"the mean squared error inside the holes is {float(hidden.mean()):.4f}; you gave {got:.4f}.")
 
 
@@ -91,6 +88,11 @@ def check_leaks(answer: Callable[[Callable, Tensor, Tensor], bool]) -> None:
     def blurred(x: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask, fill, F.avg_pool2d(x, 3, stride=1, padding=1))
 
+    def one_pixel(x: Tensor, mask: Tensor) -> Tensor:
+        shown = torch.where(mask, fill, x)
+        shown[..., 7, 9] = x[..., 7, 9]
+        return shown
+
     def centred(x: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask, fill, x - x.mean(dim=(1, 2, 3), keepdim=True))
 
@@ -103,6 +105,10 @@ def check_leaks(answer: Callable[[Callable, Tensor, Tensor], bool]) -> None:
         "leaves a hundredth of the pixels' contrast": (
             lambda x, mask: torch.where(mask, fill + 0.01 * (x - fill), x),
             "you overlook a faint leak: compare exactly, with torch.equal, and not whether the hole looks grey.",
+        ),
+        "leaves one pixel of the hole": (
+            one_pixel,
+            "you overlook a pixel that stays. Change all of the hidden pixels, not some.",
         ),
         "blurs, then hides": (
             blurred,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check, number
+from sslkit.checks.answer import Wrong, check, number, tensor
 from sslkit.pretext import DIRECTIONS
 
 
@@ -41,8 +41,7 @@ def check_turn(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
 
 
 def _same_shape(answer: Callable[[Tensor, Tensor], Tensor], images: Tensor, quarters: Tensor) -> Tensor:
-    got = call(answer, images, quarters)
-    got = torch.stack(list(got)) if isinstance(got, list | tuple) else torch.as_tensor(got)
+    got = tensor(answer, images, quarters)
     if got.shape != images.shape:
         raise Wrong(f"images {tuple(images.shape)} give as many of the same shape; yours is {tuple(got.shape)}.")
     return got
@@ -108,10 +107,13 @@ def check_neighbour(answer: Callable[[Tensor, int, int, int, tuple[int, int]], T
     large = torch.arange(30.0 * 30).view(1, 30, 30)
     if not torch.equal(_patch(answer, large, 7, 8, 2, (0, 0)), large[:, 21:29, 21:29]):
         raise Wrong("right for patches of 4 px, wrong for 8: is a number written in the place of an argument?")
+    odd = _patch(answer, large, 7, 7, 2, (0, 0))
+    if not torch.equal(odd, large[:, 20:27, 20:27]):
+        raise Wrong("right for an even number of pixels, wrong for 7: the first patch begins at (H − patch) // 2.")
 
 
 def _patch(answer: Callable, image: Tensor, direction: int, patch: int, gap: int, move: tuple[int, int]) -> Tensor:
-    got = torch.as_tensor(call(answer, image, direction, patch, gap, move))
+    got = tensor(answer, image, direction, patch, gap, move)
     if got.shape != (len(image), patch, patch):
         wanted = (len(image), patch, patch)
         raise Wrong(f"an image {tuple(image.shape)} and patch={patch} give {wanted}; yours is {tuple(got.shape)}.")

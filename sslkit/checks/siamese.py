@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import NotWritten, Wrong, call, check, number
+from sslkit.checks.answer import NotWritten, Wrong, as_tensor, call, check, number
 
 
 @check
 def check_balanced(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]) -> None:
-    n, partners = 12, set()
+    n, partners, steps = 12, set(), set()
     for seed in range(40):
         second, same = _pairs(answer, n, seed)
         itself = second == torch.arange(n)
@@ -33,15 +33,28 @@ def check_balanced(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor
         if int(same.sum()) != n // 2:
             raise Wrong(f"of {n} pairs {n // 2} are to be the same; yours are {int(same.sum())}.")
         partners.add(int(second[0]))
+        steps |= set(((second - torch.arange(n)) % n).tolist())
     if not all(torch.equal(a, b) for a, b in zip(_pairs(answer, n, 0), _pairs(answer, n, 0))):
         raise Wrong("the same generator gave other pairs: hand `generator` to whatever draws.")
+    if all(torch.equal(a, b) for a, b in zip(_pairs(answer, n, 0), _pairs(answer, n, 1))):
+        raise Wrong(
+            "another generator gave the same pairs: hand `generator` to whatever draws, and draw which are same."
+        )
     if len(partners - {0}) == 0:
         raise Wrong("image 0 was paired with itself in 40 draws of 40: draw which pairs are the same.")
     if len(partners - {0}) == 1:
         raise Wrong(f"image 0 was only ever paired with itself and {max(partners)}: draw among all other images.")
-    second, same = _pairs(answer, 30, 0)
-    if int(same.sum()) != 15 or int(second.max()) < 12:
-        raise Wrong("right for 12 images, wrong for 30: is a number written in the place of n?")
+    if 0 not in partners:
+        raise Wrong("image 0 was never paired with itself in 40 draws: draw which pairs are the same.")
+    if missing := sorted(set(range(n)) - steps):
+        raise Wrong(
+            f"in 40 draws no image was paired with the one {missing[-1]} further on, round the end: draw among all "
+            "other images. torch.randint(1, n, …) gives 1 to n − 1, both included."
+        )
+    for n in (30, 31):
+        second, same = _pairs(answer, n, 0)
+        if int(same.sum()) != n // 2 or int(second.max()) < 12:
+            raise Wrong(f"right for 12 images, wrong for {n}, of which {n // 2} pairs are to be the same.")
 
 
 def _pairs(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -50,7 +63,7 @@ def _pairs(answer: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], n: i
         raise Wrong("return two things: the number of the second image of each pair, and whether the pair is the same.")
     if any(part is ... for part in got):
         raise NotWritten
-    second, same = torch.as_tensor(got[0]), torch.as_tensor(got[1])
+    second, same = as_tensor(got[0]), as_tensor(got[1])
     if second.shape != (n,) or same.shape != (n,):
         raise Wrong(
             f"{n} images give {n} pairs, so both have shape ({n},); yours have {tuple(second.shape)} and "
@@ -71,10 +84,7 @@ def check_contrastive(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor])
     d, same, margin = torch.tensor([0.47, 1.52, 0.23, 0.61, 1.34]), torch.tensor([True, True, True, False, False]), 1.0
     a = torch.randn(5, 3, generator=devices.generator(0))
     b = a + d[:, None] * F.normalize(torch.randn(5, 3, generator=devices.generator(1)), dim=1)
-    result = call(answer, a, b, same, margin)
-    if isinstance(result, Tensor) and result.numel() != 1:
-        raise Wrong(f"asked for one number, the mean over the pairs; yours has shape {tuple(result.shape)}.")
-    got, short = float(result), (margin - d).clamp(min=0)
+    got, short = number(answer, a, b, same, margin), (margin - d).clamp(min=0)
     each = torch.where(same, d.square(), short.square()) / 2
     right = float(each.mean())
     reasons = {
@@ -91,7 +101,7 @@ def check_contrastive(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor])
         "what is left of the margin is to be squared: ½ max(0, m − d)².": (
             torch.where(same, d.square(), short).mean() / 2
         ),
-        "the margin is one of distances: max(0, m − d)², not max(0, m − d²).": (
+        "the margin is one of distances: max(0, m − d)², not max(0, m − d²), nor max(0, m² − d²).": (
             torch.where(same, d.square(), (margin - d.square()).clamp(min=0)).mean() / 2
         ),
         "the margin is one of distances, not of their squares: max(0, m − d)², with d the root.": (
@@ -107,15 +117,16 @@ def check_contrastive(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor])
     for reason, value in reasons.items():
         if abs(got - float(value)) < 1e-5:
             raise Wrong(reason)
-    if abs(got - right) > 1e-5:
+    if not abs(got - right) <= 1e-5:
         raise Wrong(
             "pairs at the distances 0.47, 1.52, 0.23 (same), 0.61 and 1.34 (different) cost "
             f"{right:.4f} on average; you gave {got:.4f}."
         )
-    if abs(float(call(answer, a, b, same, 2.0)) - float(_wide(d, same))) > 1e-5:
+    if not abs(number(answer, a, b, same, 2.0) - float(_wide(d, same))) <= 1e-5:
         raise Wrong("right for margin 1, wrong for margin 2: is a number written in the place of the margin?")
     a = a.clone().requires_grad_()
-    result = call(answer, a, torch.cat([a[:1].detach(), b[1:]]), same, margin)  # the first pair at distance 0
+    met = torch.cat([a[:1].detach(), b[1:3], a[3:4].detach(), b[4:]])  # one pair of each kind at distance 0
+    result = call(answer, a, met, same, margin)
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise Wrong("the number is right, but no gradient can flow back from it: keep to tensors all along.")
     (gradient,) = torch.autograd.grad(result, a)
@@ -133,8 +144,9 @@ def _wide(d: Tensor, same: Tensor) -> Tensor:
 @check
 def check_threshold(answer: Callable[[Tensor, Tensor], float]) -> None:
     # A long tail of same pairs, and more different ones: neither the middle nor a mean is the best place.
-    d = torch.tensor([0.9, 0.1, 4.0, 0.2, 0.3, 0.7, 5.0, 0.35, 0.8, 0.85, 0.75, 0.95, 0.65])
-    same = torch.tensor([False, True, True, True, True, False, True, True, False, False, False, False, False])
+    # In this order no two neighbours have the best threshold between them: one has to sort.
+    d = torch.tensor([0.35, 0.3, 0.2, 0.1, 5.0, 0.9, 0.7, 0.75, 0.8, 0.65, 4.0, 0.95, 0.85])
+    same = torch.tensor([True] * 5 + [False] * 5 + [True] + [False] * 2)
     got, best = number(answer, d, same), _share(d < 0.5, same)
     if _share(d < got, same) < best:
         if _share(d <= got, same) == best:

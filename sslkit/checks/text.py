@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sslkit.checks.answer import Wrong, call, check, number
+from sslkit.checks.answer import Wrong, check, number, tensor
 
 
 @check
@@ -51,7 +51,7 @@ def _rows(numbers: list[int], k: int) -> list[list[int]]:
 
 
 def _windows(answer: Callable[[list[int], int], Tensor], numbers: list[int], k: int) -> list[list[int]]:
-    got = torch.as_tensor(call(answer, list(numbers), k))
+    got = tensor(answer, list(numbers), k)
     n = len(numbers)
     if got.shape == (n, k):
         raise Wrong(f"rows of {k}: either the context is one word short, or the word to predict is missing. k + 1.")
@@ -63,6 +63,8 @@ def _windows(answer: Callable[[list[int], int], Tensor], numbers: list[int], k: 
         raise Wrong(f"yours is {(k + 1, n)}: rows and columns have changed places. One row for each word.")
     if got.shape != (n, k + 1):
         raise Wrong(f"{n} words and k = {k} make {(n, k + 1)}; yours is {tuple(got.shape)}.")
+    if got.is_floating_point():
+        raise Wrong(f"yours is {got.dtype}; expected the numbers of words, int64.")
     return [[int(i) for i in row] for row in got]
 
 
@@ -75,7 +77,7 @@ def check_bigram(answer: Callable[[Tensor, int, float], Tensor]) -> None:
         counts[before, word] += 1
     more = counts + add
     right = more / more.sum(dim=1, keepdim=True)
-    got = torch.as_tensor(call(answer, pairs, size, add))
+    got = tensor(answer, pairs, size, add)
     if got.shape != (size, size):
         raise Wrong(f"asked for a table {(size, size)}, one row a word before; yours is {tuple(got.shape)}.")
     got = got.detach().double()
@@ -141,7 +143,7 @@ def check_perplexity(answer: Callable[[Tensor], float]) -> None:
         "was sure and wrong has to hurt.": float(1 / p.mean()),
         "that is the mean of 1/p: the mean is taken of the logarithms.": float((1 / p).mean()),
     }
-    if abs(got - right) > 1e-4:
+    if not abs(got - right) <= 1e-4:
         for reason, wrong in reasons.items():
             if abs(got - wrong) < 1e-4:
                 raise Wrong(reason)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check
+from sslkit.checks.answer import NotWritten, Wrong, as_tensor, call, check, tensor
 
 
 @check
 def check_all_pairs(answer: Callable[[Tensor, int, int], tuple[Tensor, Tensor]]) -> None:
-    clip = torch.rand(9, 2, 3, 3, generator=devices.generator(0))
-    for past, ahead in ((4, 1), (3, 2), (2, 4), (5, 4), (1, 1)):
+    film = torch.rand(12, 2, 3, 3, generator=devices.generator(0))
+    for past, ahead, frames in ((4, 1, 9), (3, 2, 9), (2, 4, 9), (5, 4, 9), (1, 1, 9), (4, 1, 12)):
+        clip = film[:frames]
         inputs, targets = _pairs(answer, clip, past, ahead)
         count = len(clip) - past - ahead + 1
         asked = f"past={past}, ahead={ahead}, {len(clip)} frames"
@@ -45,7 +46,9 @@ def _pairs(answer: Callable, clip: Tensor, past: int, ahead: int) -> tuple[Tenso
     got = call(answer, clip, past, ahead)
     if not isinstance(got, tuple | list) or len(got) != 2:
         raise Wrong("asked for two things: all inputs, and their targets.")
-    inputs, targets = (torch.stack(list(part)) if isinstance(part, tuple | list) else part for part in got)
+    if any(part is ... for part in got):
+        raise NotWritten
+    inputs, targets = (as_tensor(part) for part in got)
     frame = tuple(clip.shape[1:])
     if tuple(inputs.shape[1:]) != (past, *frame) or tuple(targets.shape[1:]) != frame or len(inputs) != len(targets):
         raise Wrong(
@@ -58,9 +61,9 @@ def _pairs(answer: Callable, clip: Tensor, past: int, ahead: int) -> tuple[Tenso
 @check
 def check_best_guess(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
     futures = torch.rand(4, 1, 3, 3, generator=devices.generator(0))
-    for p in ((0.25, 0.25, 0.25, 0.25), (0.5, 0.5, 0.0, 0.0), (0.1, 0.2, 0.3, 0.4), (0.0, 0.0, 1.0, 0.0)):
+    for p in ((0.1, 0.2, 0.3, 0.4), (0.25, 0.25, 0.25, 0.25), (0.5, 0.5, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0)):
         share = torch.tensor(p)
-        got, right = torch.as_tensor(call(answer, futures, share)), torch.einsum("k,kchw->chw", share, futures)
+        got, right = tensor(answer, futures, share).float(), torch.einsum("k,kchw->chw", share, futures)
         if got.shape != right.shape:
             raise Wrong(f"asked for one picture {tuple(right.shape)}; yours is {tuple(got.shape)}.")
         if torch.allclose(got, right, atol=1e-5):
@@ -88,7 +91,10 @@ def check_best_guess(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
 @check
 def check_wrong_orders(answer: Callable[[int], Sequence[Sequence[int]]]) -> None:
     for frames in (3, 4, 5):
-        got = [tuple(int(i) for i in order) for order in call(answer, frames)]
+        orders = call(answer, frames)
+        if not isinstance(orders, Iterable):
+            raise Wrong(f"asked for the orders themselves, a list of them; you returned {orders!r}.")
+        got = [tuple(int(i) for i in order) for order in orders]
         right = tuple(range(frames))
         every = set(itertools.permutations(right))
         wanted = every - {right, right[::-1]}

@@ -19,8 +19,9 @@ def check_stopped(answer: Callable[[Sequence[float], int, float], int]) -> None:
     falls = [1.0, 0.5, 0.4, 0.399, 0.398, 0.397, 0.396]
     reasons = {
         3: "that is the epoch of the best loss; it has stopped `patience` epochs later.",
-        5: "epochs count from 1, as in every history of the course; yours seem to count from 0.",
-        7: "you seem to take any smaller loss for a gain. It has to be lower by `min_gain` of the best, here by 1 %.",
+        5: "epochs count from 1, as in every history of the course; and it has stopped once `patience` had no gain.",
+        7: "a gain has to be lower by `min_gain` of the last one, here by 1 %; and it has stopped once `patience` "
+        "epochs had none, not one later.",
     }
     _expect(answer, (falls, 3, 0.01), 6, reasons)
     again = [1.0, 0.9, 0.899, 0.5, 0.499, 0.498, 0.497]
@@ -29,8 +30,10 @@ def check_stopped(answer: Callable[[Sequence[float], int, float], int]) -> None:
     creeps = [8.0, 7.5, 7.0, 6.6, 6.2]
     never = "a loss that goes on falling has not stopped: give the last epoch."
     _expect(answer, ([4.0, 3.0, 2.0, 1.0], 2, 0.01), 4, {0: never, -1: never})
-    why = "compare with the best loss that counted, 8, not with the epoch before: 7 is lower than 8 by more than 10 %."
+    why = "compare with the loss of the last gain, 8, and not with lower ones since that were no gain: 7 is one."
     _expect(answer, (creeps, 2, 0.1), 5, {3: why})
+    why = "a gain is a share of the loss, and how large a share is an argument: 79 is no gain over 80, 60 is one."
+    _expect(answer, ([80.0, 79.0, 78.5, 60.0, 50.0], 2, 0.1), 3, {5: why})
     _expect(answer, ([4.0, 4.0, 4.0, 2.0], 1, 0.01), 2, {4: "it has stopped at the first such epoch, for good."})
 
 
@@ -47,8 +50,7 @@ def _expect(answer: Callable, arguments: tuple[list[float], int, float], right: 
 @check
 def check_freeze(answer: Callable[[nn.Module], object]) -> None:
     with devices.seeded(0):
-        block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
-        head = nn.Linear(4 * 16, 2)
+        block, head = _block(), nn.Linear(4 * 16, 2)
     network = nn.Sequential(block, head)
     before, start = copy.deepcopy(block.state_dict()), copy.deepcopy(head.state_dict())
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -85,13 +87,20 @@ def check_freeze(answer: Callable[[nn.Module], object]) -> None:
             "nothing moved, but some parameters still ask for gradients, which costs time: requires_grad_(False)."
         )
     if not torch.equal(block(x), _reference(before, x)):
-        raise Wrong("the block computes something else than before: it uses the batch's own statistics. See eval mode.")
+        raise Wrong(
+            "the block computes something else than in evaluation: its batch norm takes the batch's own statistics, "
+            "or its dropout drops. The whole block belongs in eval mode."
+        )
 
 
 def _reference(state: dict, x: Tensor) -> Tensor:
-    block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    block = _block()
     block.load_state_dict(state)
     return block.eval()(x)
+
+
+def _block() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
 
 
 @check
@@ -112,6 +121,11 @@ def check_worth(answer: Callable[[float, Sequence[int], Sequence[float]], float]
             raise Wrong(f"for {accuracy} you gave {got:.3f}, a logarithm: take it back with 10 ** … or exp.")
         raise Wrong(
             f"with {counts} labels scratch has {curve}; {accuracy} is worth {right:.2f} labels, you gave {got:.2f}."
+        )
+    if not math.isclose(got := number(answer, 0.5, [1, 2, 5, 10], [0.3, 0.5, 0.7, 0.8]), 2.0, rel_tol=1e-4):
+        raise Wrong(
+            f"with 1, 2, 5 and 10 labels scratch has 0.3, 0.5, 0.7 and 0.8; 0.5 is worth 2, you gave {got:.2f}. Take "
+            "the logarithms of `counts`, whatever they are."
         )
     for accuracy, right, what in ((0.1, 1.0, "below"), (0.9, 100.0, "above")):
         got = number(answer, accuracy, counts, curve)

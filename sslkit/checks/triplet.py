@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslkit import device as devices
-from sslkit.checks.answer import Wrong, call, check, integers
+from sslkit.checks.answer import Wrong, call, check, integers, number
 
 
 @check
@@ -19,10 +19,7 @@ def check_triplet(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
     p = a + torch.tensor([0.2, 0.5, 0.6, 0.8, 0.3, 1.0], dtype=torch.float64)[:, None] * (p - a)
     n[5] = a[5] + 0.5 * (n[5] - a[5])  # two hard triplets, a semi-hard one, three that cost nothing
     margin = 0.8
-    result = call(answer, a, p, n, margin)
-    if isinstance(result, Tensor) and result.numel() != 1:
-        raise Wrong(f"asked for one number, the mean over the triplets; yours has shape {tuple(result.shape)}.")
-    got = float(result)
+    got = number(answer, a, p, n, margin)
 
     def norm(x: Tensor) -> Tensor:
         return torch.linalg.vector_norm(x, dim=1)
@@ -51,14 +48,14 @@ def check_triplet(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
         ),
     }
     right = float(each.mean())
-    if abs(got - right) > 1e-5:
+    if not abs(got - right) <= 1e-5:
         for reason, value in reasons.items():
             if abs(got - float(value)) < 1e-6:
                 raise Wrong(reason)
         raise Wrong(f"six random triplets with margin {margin}: the loss is {right:.4f}; you gave {got:.4f}.")
     point = torch.zeros(2, 3, requires_grad=True)
     stuck = call(answer, point, point, point, 0.5)
-    if abs((level := float(torch.as_tensor(stuck).detach())) - 0.5) > 1e-5:
+    if not abs((level := float(torch.as_tensor(stuck).detach())) - 0.5) <= 1e-5:
         raise Wrong(f"where all three are one point the loss is the margin, 0.5; yours is {level:.4f}.")
     if isinstance(stuck, Tensor) and stuck.requires_grad:
         (slope,) = torch.autograd.grad(stuck, point)
@@ -71,16 +68,17 @@ def check_triplet(answer: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
 
 @check
 def check_hardness(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    near = torch.tensor([1.0, 1.0, 1.0, 0.2, 1.5, 0.6])
-    far = torch.tensor([0.5, 1.3, 2.0, 1.0, 1.6, 0.1])
-    got, right = integers(answer, near, far, 0.5), [2, 1, 0, 0, 1, 2]
+    near = torch.tensor([1.0, 1.0, 1.0, 0.2, 1.5, 0.6, 0.2])
+    far = torch.tensor([0.5, 1.3, 2.0, 1.0, 1.6, 0.1, 0.4])
+    got, right = integers(answer, near, far, 0.5), [2, 1, 0, 0, 1, 2, 1]
     reasons = {
         "0 is easy and 2 is hard; yours is the other way round.": [2 - kind for kind in right],
         "you count 1, 2, 3; asked for: 0 easy, 1 semi-hard, 2 hard.": [kind + 1 for kind in right],
-        "every negative that is farther than the positive is easy for you: use the margin.": [2, 0, 0, 0, 0, 2],
-        "you call hard negatives semi-hard: these are farther than the positive.": [1, 1, 0, 0, 1, 1],
-        "you call semi-hard negatives hard: hard ones are no farther than the positive.": [2, 2, 0, 0, 2, 2],
-        "far and near have changed places.": [0, 2, 2, 2, 2, 0],
+        "every negative that is farther than the positive is easy for you: use the margin.": [2, 0, 0, 0, 0, 2, 0],
+        "you call hard negatives semi-hard: these are farther than the positive.": [1, 1, 0, 0, 1, 1, 1],
+        "you call semi-hard negatives hard: hard ones are no farther than the positive.": [2, 2, 0, 0, 2, 2, 2],
+        "far and near have changed places.": [0, 2, 2, 2, 2, 0, 2],
+        "the margin is added to the distance; yours is a share of it.": [2, 1, 0, 0, 1, 2, 0],
     }
     for reason, wrong in reasons.items():
         if got == wrong:
@@ -122,7 +120,7 @@ def check_semi_hard(answer: Callable[[Tensor, float], Tensor]) -> None:
         ),
     }
     for reason, wrong in reasons.items():
-        if got[:3] == wrong[:3].tolist():
+        if got[:3] == wrong[:3].tolist() and len(set(got)) > 1:
             raise Wrong(reason)
     for i in range(5):
         if got[i] != right[i]:
@@ -138,3 +136,9 @@ def check_semi_hard(answer: Callable[[Tensor, float], Tensor]) -> None:
     wanted = torch.where(ring.any(dim=1), d.masked_fill(~ring, torch.inf).argmin(dim=1), -1)
     if integers(answer, d, 0.1) != wanted.tolist():
         raise Wrong("right for five images, wrong for twelve: is a number written in the place of the batch's size?")
+    edges = torch.tensor([[1.0, 1.0, 1.5], [9.0, 1.0, 9.0], [9.0, 9.0, 1.0]])
+    if (got := integers(answer, edges, 0.5)) != [-1, -1, -1]:
+        raise Wrong(
+            "at the positive's own distance a negative is hard, and farther by the margin exactly easy: neither is in "
+            f"the ring. With a positive at 1, negatives at 1 and 1.5 and a margin of 0.5 that is −1; you gave {got[0]}."
+        )
