@@ -57,10 +57,10 @@ def check_nt_xent(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
     if not _near(number(answer, a[:2], b[:2], 0.1), losses.nt_xent(a[:2], b[:2], 0.1).item()):
         raise Wrong("right for five images and τ = 0.5, wrong for two and 0.1: is a number written for an argument?")
     free = [point.clone().requires_grad_() for point in (a, b)]
-    loss = answer(*free, tau)
-    if not isinstance(loss, Tensor) or not loss.requires_grad:
+    result = answer(*free, tau)
+    if not isinstance(result, Tensor) or not result.requires_grad:
         raise Wrong("the number is right, but no gradient can flow: stay with tensors, without .item() and float().")
-    if None in torch.autograd.grad(loss, free, allow_unused=True):
+    if None in torch.autograd.grad(result, free, allow_unused=True):
         raise Wrong("the number is right, but of one of the two views no gradient flows: nothing is detached here.")
 
 

@@ -33,10 +33,10 @@ def check_chance(answer: Callable[[int], float]) -> None:
 def check_nearest(answer: Callable[[Tensor, int], int]) -> None:
     # Row 1 points the same way as row 0, but is far from it; row 2 is close to it, but points elsewhere.
     z = torch.tensor([[1.0, 0.1], [6.0, 0.9], [0.6, 0.7], [-3.0, 0.2]])
-    got = tensor(answer, z, 0)
-    if got.numel() != 1:
-        raise Wrong(f"asked for one number, that of the nearest row; yours has shape {tuple(got.shape)}.")
-    got = got.item()
+    row = tensor(answer, z, 0)
+    if row.numel() != 1:
+        raise Wrong(f"asked for one number, that of the nearest row; yours has shape {tuple(row.shape)}.")
+    got = row.item()
     if not float(got).is_integer():
         raise Wrong(f"you returned {got:.3f}, which looks like a similarity; asked for: the number of the row.")
     if got == 0:
