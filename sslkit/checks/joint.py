@@ -56,8 +56,8 @@ def check_nt_xent(answer: Callable[[Tensor, Tensor, float], Tensor]) -> None:
         raise Wrong(f"for five images and a temperature of 0.5 the loss is {right:.4f}; you gave {got:.4f}.")
     if not _near(number(answer, a[:2], b[:2], 0.1), losses.nt_xent(a[:2], b[:2], 0.1).item()):
         raise Wrong("right for five images and τ = 0.5, wrong for two and 0.1: is a number written for an argument?")
-    free = [point.clone().requires_grad_() for point in (a, b)]
-    result = answer(*free, tau)
+    free = (a.clone().requires_grad_(), b.clone().requires_grad_())
+    result = answer(free[0], free[1], tau)
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise Wrong("the number is right, but no gradient can flow: stay with tensors, without .item() and float().")
     if None in torch.autograd.grad(result, free, allow_unused=True):
