@@ -33,7 +33,7 @@ def save(encoder: nets.Encoder, path: str | Path, size: tuple[int, int] = (32, 3
     path = Path(path)
     kind = names.pick(path.suffix, KINDS, "kind of export", hint="Give the file one of these suffixes.")
     if missing := [name for name in KINDS[kind] if importlib.util.find_spec(name) is None]:
-        raise ModuleNotFoundError(f"{kind} needs {' and '.join(missing)}: pip install 'sslkit[export]'.")
+        raise ModuleNotFoundError(f'{kind} needs {" and ".join(missing)}: pip install "sslkit[export]".')
     encoder = copy.deepcopy(encoder).cpu().eval()
     content = _weights(encoder) if kind == ".safetensors" else _program(encoder, size, kind)
     return checkpoint.write_bytes(path, content)

@@ -167,7 +167,7 @@ def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     (tmp_path / "a.mp4").touch()
-    with pytest.raises(ModuleNotFoundError, match=r"needs PyAV, which is not installed.*pip install 'sslkit\[video\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs PyAV, which is not installed.*pip install .sslkit\[video\]"):
         load(tmp_path / "a.mp4")
 
 

@@ -82,7 +82,7 @@ def test_a_missing_extra_and_another_suffix_are_one_line(trained, tmp_path, monk
     with pytest.raises(ValueError, match="kind of export"):
         export.save(trained["convnet"], tmp_path / "e.onx")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs onnx and onnxscript: pip install 'sslkit\[export\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs onnx and onnxscript: pip install .sslkit\[export\]"):
         export.save(trained["convnet"], tmp_path / "e.onnx")
 
 

@@ -493,7 +493,7 @@ print(card)
 # | `.onnx` | the same for ONNX runtimes | phones, browsers, C++ |
 # | `.safetensors` | the weights alone, no code | whoever has the network |
 #
-# The last two need `pip install 'sslkit[export]'`. The suffix of the file says which one: `export.save(encoder, "e.onnx")`, or
+# The last two need `pip install "sslkit[export]"`. The suffix of the file says which one: `export.save(encoder, "e.onnx")`, or
 # `python -m sslkit export my-encoder.pt --out e.onnx`.
 
 # %%

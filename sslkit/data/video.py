@@ -212,8 +212,8 @@ def _av() -> types.ModuleType:
         import av
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "video:PATH needs PyAV, which is not installed. Install it with: pip install 'sslkit[video]' (in a "
-            "checkout: pip install -e '.[video]')."
+            'video:PATH needs PyAV, which is not installed. Install it with: pip install "sslkit[video]" (in a '
+            'checkout: pip install -e ".[video]").'
         ) from error
     return av
 

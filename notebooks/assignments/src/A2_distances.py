@@ -369,8 +369,8 @@ if not device.fast():
 
 # %% [markdown] kind="written" id="why-term" points=3
 # ### BEGIN SOLUTION
-# Train with and without the second term (β = −2: normalised embeddings are at most 2 apart, and the term is 0 only if
-# the near distance is not larger; safer to leave it out), same encoder, views, steps, batches, mining; three pretraining
+# Train with and without the second term (β = −2: embeddings of length 1 are at most 2 apart, so the term is always 0;
+# without that length no β is safe, and the term is left out), same encoder, views, steps, batches, mining; three pretraining
 # seeds each; α tuned on val for both alike. Controls: the random encoder, the plain triplet recipe, supervised training
 # on the same labels with the same augmentation. Number: the paired difference of probe accuracy at ten labels a class,
 # ten draws for each seed, with the 95 % interval over test handwritings, read once. It counts if the interval excludes 0.

@@ -120,8 +120,8 @@ assert between(many[:, : 2 * side + 1], side, device.generator(0))[1].unique().t
 # %% [markdown]
 # ## 2 · The best weights for the frames
 #
-# `sequence.copy_last`, `linear` and `mean` are weighted sums of the frames seen: $(0, …, 0, 1)$, $(…, -1, 2)$,
-# $(\frac1P, …, \frac1P)$. Which weights are the **best**?
+# `sequence.copy_last`, `linear` and `mean` are weighted sums of the frames seen: $(0, …, 0, 1)$, $(…, -1, 2)$ (then cut to
+# 0 … 1), $(\frac1P, …, \frac1P)$. Which weights are the **best**?
 #
 # $$w = \underset{w}{\arg\min} \; \text{mean}\Big(\sum_p w_p\, x_p - t\Big)^2 \qquad\text{over clips, channels and pixels}$$
 #
@@ -195,8 +195,8 @@ if between(clips["val"][:2], side, device.generator(0)) is not ...:
 # %% [markdown]
 # ## 3 · In how many places does a word occur?
 #
-# After an unknown word, `ngrams` falls back on how **often** a word occurs. Kneser and Ney (1995) asked another question:
-# after how many **different** words does it occur? "Francisco" may be frequent, and follows one word only.
+# After a word that it has never seen, and with a small weight after every other, `ngrams` falls back on how **often** a
+# word occurs. Kneser and Ney (1995) asked another question: after how many **different** words does it occur? "Francisco" may be frequent, and follows one word only.
 #
 # $$N(w) = |\{v : c(v, w) > 0\}| \qquad p(w) = \frac{N(w) + 1}{\sum_{w'} N(w') + V}$$
 #
