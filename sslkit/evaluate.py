@@ -424,11 +424,15 @@ def train_on_labels(
     seed: int,
     config: train.TrainConfig = SUPERVISED,
     device: torch.device | str = "auto",
+    views: int | None = None,
 ) -> Classifier:
-    """Train a classifier, in place, on one draw of labels, `per_class` of each; returns it."""
-    index = draw_labels(known, per_class, seed)
+    """Train a classifier, in place, on one draw of labels, `per_class` of each; returns it.
+
+    `views` is the seed of the order and of the views, by default that of the draw.
+    """
+    index, views = draw_labels(known, per_class, seed), seed if views is None else views
     index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
-    train.fit(method, (known.images[index], known.labels[index]), replace(config, seed=seed), device=device)
+    train.fit(method, (known.images[index], known.labels[index]), replace(config, seed=views), device=device)
     return method
 
 

@@ -32,6 +32,7 @@ from sslkit.data import Split
 MODES = ("frozen", "fine-tuned", "gradual")
 SLOWER = 0.1  # the copied layers' share of the learning rate, once a gradual run has unfrozen them
 HEAD_FIRST = 0.5  # the share of a gradual run in which they are frozen
+SECOND_HALF = 1_000_000  # added to the seed of the views, or `gradual` would see those of its first half again
 
 
 def copy_layers(source: nets.Encoder, target: nets.Encoder, count: int) -> None:
@@ -184,7 +185,8 @@ def train(
     steps = round(config.steps * HEAD_FIRST)
     evaluate.train_on_labels(method, known, per_class, seed, replace(config, steps=steps), device)
     unfreeze(method.encoder)
-    return evaluate.train_on_labels(method, known, per_class, seed, replace(config, steps=config.steps - steps), device)
+    rest = replace(config, steps=config.steps - steps)
+    return evaluate.train_on_labels(method, known, per_class, seed, rest, device, views=seed + SECOND_HALF)
 
 
 def label_efficiency(

@@ -140,6 +140,20 @@ def test_a_rate_is_what_the_optimizer_steps_with(splits):
     assert steps[1.0] == pytest.approx(1e-3, rel=0.01) and steps[0.1] == pytest.approx(1e-4, rel=0.01)
 
 
+def test_the_second_half_of_a_gradual_run_has_labels_as_before_and_views_of_its_own(splits, monkeypatch):
+    seen = []
+
+    def fit(method, data, config, device):
+        views = devices.generator(config.seed + 1)
+        seen.append((config.steps, data[1], method.views((data[0][:4], data[1][:4]), views)[0]))
+
+    monkeypatch.setattr(train, "fit", fit)
+    transfer.train(encoder(), splits["train"], 2, seed=3, copied=3, mode="gradual", config=FEW, device="cpu")
+    (first, labels, views), (rest, again, others) = seen
+    assert first + rest == FEW.steps and torch.equal(labels, again)
+    assert not torch.equal(views, others)
+
+
 def test_a_gradual_run_moves_the_head_first_and_then_everything(splits):
     source = encoder()
     method = transfer.train(source, splits["train"], 2, seed=0, copied=3, mode="gradual", config=FEW, device="cpu")
