@@ -6,8 +6,9 @@
      "made_with": {"sslkit": "0.1.0", "torch": "2.14.1", "device": "cpu, 2 threads"}}
 
 `mean` and `std` are over pretrain_seeds × label_draws runs; `low` and `high` bound a 95 % interval from a bootstrap
-over the test handwritings: what other test images would give, not what another training would; `pretrain_seconds` is
-the median over the seeds. `budget` is "lesson" or "long". A row's key is method, data, task, budget, labels_per_class.
+over the test handwritings: what other digits of the same writers would give over the same photographs, not what another
+training would; `pretrain_seconds` is the median over the seeds. `budget` is "lesson" or "long". A row's key is method,
+data, task, budget, labels_per_class.
 Where images have several labels, each is a data set of its own: "movingdigits: speed".
 """
 

@@ -209,7 +209,8 @@ def four_of_five_hidden(bags: Tensor, generator: torch.Generator | None = None) 
 
 
 def supervised(name: str, splits: Splits) -> dict:
-    """From scratch on the labels alone: words' vectors and a linear classifier, with the words weighed as by TF-IDF."""
+    """From scratch on the labels: words' vectors and a linear classifier, with the words weighed as by TF-IDF, whose
+    counts are of all train texts, as the vocabulary is."""
     bags = {s: passages.bag_of_words(part.texts, vocabulary()) for s, part in splits.items()}
     known, test = splits["train"], splits["test"]
     x, unseen = (passages.tf_idf(bags[s], bags["train"]) for s in ("train", "test"))

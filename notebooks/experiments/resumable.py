@@ -4,7 +4,8 @@
 
 A row of the file, whatever else its experiment adds: "mean", "std", "low", "high", "runs": test accuracy over seeds and
 draws of labels; "blocks": the block probed, for each seed; "right": one character a test image, how many of the runs
-had it right, to the base 31; "gain": {other row: [mean, low, high] of the paired difference in accuracy, 95 %}.
+had it right, to the base 31; "gain": {other row: [mean, low, high] of the paired difference in accuracy, 95 % over test
+images}.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ def with_gains(results: dict, sources: np.ndarray) -> dict:
 
 
 def gain(row: dict, other: dict, sources: np.ndarray) -> list[float]:
-    """[mean, low, high] of the paired difference in accuracy; the interval excludes 0 if one is better."""
+    """[mean, low, high] of the paired difference in accuracy. Where the interval excludes 0, one of these trainings is
+    better on other test images, too; that another training would be says only a difference beyond that of seeds."""
     a, b = (evaluate.Score(np.array([[int(c, 31) for c in r["right"]]]) / r["runs"], sources) for r in (row, other))
     return [a.mean - b.mean, *a.interval(b)]

@@ -42,7 +42,9 @@ status = doctor.main()
 # `photodigits` are real handwritten digits drawn over crops of real photographs. The photographs make the task
 # honest: most of what a pixel says is about the background, and nothing about the digit.
 #
-# No handwriting and no piece of a photograph is in two splits. So what works on *test* was not memorised.
+# No handwriting and no piece of a photograph is in two splits. So what works on *test* was not memorised. But the digits
+# are by 13 writers, and each of them has digits in all three splits: how well a network would read the digits of somebody
+# new, the numbers of this course do not say.
 
 # %%
 # NBVAL_CHECK_OUTPUT
