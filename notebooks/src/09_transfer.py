@@ -256,7 +256,7 @@ print(f"three layers of the rotation trained above, frozen, two draws of labels:
 # training with nothing copied: the same network, the same labels, the same augmentation, the same 800 steps and weight decay.
 # (The control of the scoreboard has 1,600 steps and four times the decay: 0.86<!-- sb:supervised/10 -->. So compare the points of this
 # figure with each other. And nothing copied is a mean over six draws of the labels, of which each copy has two: a difference of a point or
-# two to it may be one of the draws.)
+# two to it may be one of the draws. The gradual runs, when these were measured, saw the views of their first half again in the second.)
 
 # %%
 sources = ("jigsaw", "rotation", "vicreg")
