@@ -598,7 +598,7 @@ plots.by_block({name: sweep[name]["by_block"] for name in encoders}, chance=0.1,
 # | chance | 10 | 10 |
 # | pixels | 69 | 23 |
 # | random encoder | 60 | 22 |
-# | supervised from scratch | 70 | 32 |
+# | supervised from scratch | 71 | 32 |
 # | missing part | 68 | 28 |
 # | jigsaw | 66 | 27 |
 # | rotation | 67 | 28 |
