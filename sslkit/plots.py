@@ -186,7 +186,8 @@ def by_depth(measured: Mapping[str, Any], sources: Sequence[str], at: tuple[int,
         axis.plot([0], [scratch], color=SUPERVISED, marker="s", markersize=8, linestyle="", label="nothing copied")
         if at is not None:
             n, mode = at
-            axis.plot([n], [curve(source, mode)[n]["mean"]], "o", markersize=15, fillstyle="none", color="black", mew=2)
+            place = [n], [curve(source, mode)[n]["mean"]]
+            axis.plot(*place, "o", markersize=15, fillstyle="none", color="black", mew=2, clip_on=False)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set(xlabel="layers copied", title=source, ylim=(0, 1))
         _plain(axis)

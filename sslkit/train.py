@@ -324,9 +324,7 @@ def _tensors(data: Images | Sequence[Images]) -> tuple[tuple[Images, ...], bool]
     and TypeError where one is no tensor."""
     if isinstance(data, Images):
         return (data,), True
-    if not isinstance(data, Sequence):
-        need_images(data)
-    tensors = tuple(data)
+    tensors = tuple(data) if isinstance(data, Sequence) else (data,)
     for one in tensors:
         need_images(one)
     if len({len(t) for t in tensors}) != 1:
