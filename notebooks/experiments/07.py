@@ -168,14 +168,9 @@ def pixels(name: str, splits: Splits) -> dict:
 
 
 def supervised(name: str, splits: Splits) -> dict:
-    """From scratch on the same labels, with the same changes of colour; three draws of labels."""
-    row, net = {}, nets.ConvNet(3 * recipes.FRAMES).config()
-    for label in LABELS:
-        score = evaluate.supervised(net, seen(splits, label), [resumable.LABELS], 3, COLOURS)
-        row[label] = resumable.figures([score[resumable.LABELS]]) | {
-            "right": resumable.right([score[resumable.LABELS]])
-        }
-    return row
+    """From scratch on the same labels, with the same changes of colour."""
+    net = nets.ConvNet(3 * recipes.FRAMES).config()
+    return {label: resumable.from_scratch(net, seen(splits, label), COLOURS) for label in LABELS}
 
 
 def with_gains(results: dict, sources: np.ndarray) -> dict:
@@ -236,7 +231,7 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))} here; there are {', '.join(ROWS)}")
     splits = {name: load("movingdigits", name) for name in ("train", "val", "test")}
     made_with = {name: resumable.of_recipe(recipe) for name, recipe in recipes.VIDEO.items()}
-    made_with["supervised"] = {"config": asdict(evaluate.SUPERVISED), "settings": {}}
+    made_with["supervised"] = {"config": asdict(evaluate.SUPERVISED), "settings": {}, "draws": resumable.DRAWS}
     made_with["data_hash"] = splits["test"].hash
     made_with = json.loads(json.dumps(made_with))  # as it will be read back
     for name in wanted.names or ROWS:

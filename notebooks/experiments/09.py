@@ -1,6 +1,6 @@
 """Lesson 09: when has a pretext stopped, how many layers to copy, freeze or not? Resumable, see resumable.py.
 
-    python notebooks/experiments/09.py                     everything, about an hour on 2 cores
+    python notebooks/experiments/09.py                     everything, about two hours on 2 cores
     python notebooks/experiments/09.py trace-rotation      these rows only
 
 09.json: {"made_with": {…},
@@ -10,9 +10,10 @@
     "before" (a quarter of the way to the plateau), "at" it and "after" it (the last), each what resumable.py says of a
     row;
 "rotation-3-frozen" | …: the first 3 blocks of a pretrained encoder copied, and frozen (or fine-tuned, or gradual: see
-    transfer.train); three pretraining seeds, two draws of ten labels a class each: what resumable.py says of a row;
+    transfer.train); three pretraining seeds, two draws of ten labels a class for each,
+    others for each seed: what resumable.py says of a row;
 "random-3-frozen" | …: the same with the first blocks of an encoder that was not trained;
-"scratch": nothing copied; the control;
+"scratch": nothing copied, the same six draws; the control;
 "fashion-scratch-fine-tuned", "fashion-vicreg-frozen" | …: the same on Fashion-MNIST, all blocks copied; its files are
     downloaded once}
 """
@@ -37,7 +38,6 @@ FILE = Path(__file__).with_suffix(".json")
 PRETEXTS = ("jigsaw", "rotation", "vicreg")
 MODES, LAYERS, DRAWS = transfer.MODES, (1, 2, 3, 4), 2
 EPOCHS, EVERY = 32, 4
-LABELLED = replace(evaluate.SUPERVISED, steps=800, weight_decay=0.5)  # the control's before it was tuned further
 CLOTHES = ("scratch-fine-tuned", "random-frozen", "rotation-frozen", "vicreg-frozen", "vicreg-fine-tuned")
 RULE = {"patience": 5, "min_gain": 0.01}  # stopped: for five epochs no loss on val that is lower by a hundredth
 
@@ -123,16 +123,16 @@ def elsewhere(name: str, splits: dict[str, Split]) -> dict:
 
 def trained(pretext: str, layers: int, mode: str, images: Tensor, splits: dict[str, Split], augment: Augment) -> dict:
     """So many layers of what `pretext` learned from `images`, and then ten labels a class of `splits`."""
-    scores = []
-    for seed in resumable.SEEDS if pretext else (0,):
+    known, test, scores = splits["train"], splits["test"], []
+    for seed in resumable.SEEDS:
         source = nets.ConvNet()
         if pretext == "random":
             source = resumable.random_encoders()[seed]
         elif pretext:
             source = checkpoint.encoder_of(pretrained(pretext, "lesson", seed, images))
-        draws = DRAWS if pretext else len(resumable.SEEDS) * DRAWS
-        found = transfer.label_efficiency(source, splits, [resumable.LABELS], draws, layers, mode, augment, LABELLED)
-        scores.append(found[resumable.LABELS])
+        own = range(seed * DRAWS, (seed + 1) * DRAWS)  # so that every row, the control too, has the same six
+        fits = (transfer.train(source, known, resumable.LABELS, draw, layers, mode, augment) for draw in own)
+        scores.append(evaluate.Score(np.stack([evaluate.correct(fit, test) for fit in fits]), test.sources.numpy()))
     return resumable.figures(scores) | {"right": resumable.right(scores)}
 
 
@@ -152,14 +152,18 @@ def with_gains(results: dict, sources: np.ndarray) -> dict:
 def main() -> None:
     made_with = {
         "recipes": {name: asdict(recipes.get(name).lesson) for name in PRETEXTS},
-        "supervised": asdict(LABELLED),
+        "supervised": asdict(evaluate.SUPERVISED),
+        "draws": DRAWS,
         "trace": {"epochs": EPOCHS, **RULE},
     }
     rows = {"scratch": copied} | {f"random-{n}-frozen": copied for n in LAYERS}
     rows |= {f"{pretext}-{n}-{mode}": copied for pretext in PRETEXTS for n in LAYERS for mode in MODES}
     rows |= {f"trace-{pretext}": trace for pretext in PRETEXTS}
     rows |= {f"fashion-{source}": elsewhere for source in CLOTHES}
-    needs = {name: ("recipes", "trace" if measure is trace else "supervised") for name, measure in rows.items()}
+    needs = {
+        name: ("recipes", *(("trace",) if measure is trace else ("supervised", "draws")))
+        for name, measure in rows.items()
+    }
     resumable.run(__doc__, FILE, made_with, rows, gains=with_gains, needs=needs)
 
 

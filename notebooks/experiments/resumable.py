@@ -113,6 +113,14 @@ def accuracy(encoders, splits: Splits, augment: Augment | None = STRONG, copies:
     return figures(scores) | {"blocks": [score.block for score in scores], "right": right(scores)}
 
 
+def from_scratch(
+    net: dict, splits: Splits, augment: Augment = STRONG, config: train.TrainConfig = evaluate.SUPERVISED
+) -> dict:
+    """The control on ten labels a class, over ten draws of labels; `net` is what `nets.build` takes."""
+    scores = [evaluate.supervised(net, splits, [LABELS], DRAWS, augment, config)[LABELS]]
+    return figures(scores) | {"right": right(scores)}
+
+
 def right(scores: list[evaluate.Score]) -> str:
     return "".join(DIGITS[n] for n in evaluate.Score.pool(scores).correct.sum(axis=0))
 
