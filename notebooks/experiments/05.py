@@ -1,6 +1,6 @@
 """Lesson 05: which pairs teach? Resumable: what stands in 05.json is not measured again.
 
-    python notebooks/experiments/05.py                       everything, about 20 minutes on 2 cores
+    python notebooks/experiments/05.py                       everything, about 25 minutes on 2 cores
     python notebooks/experiments/05.py siamese mismatched    these rows only
 
 Each variant is pretrained three times; its frozen encoder is probed with ten draws of ten labels a class.

@@ -1,6 +1,6 @@
 """Lesson 07: the future, the past, order, the arrow of time. Resumable: what stands in 07.json is not measured again.
 
-    python notebooks/experiments/07.py                 everything, about 20 minutes on 2 cores
+    python notebooks/experiments/07.py                 everything, about half an hour on 2 cores
     python notebooks/experiments/07.py future arrow    these rows only
 
 Each method is trained three times with its recipe on the clips of movingdigits. Its frozen encoder sees the first four

@@ -1,6 +1,6 @@
 """Lesson 11: what do masked images teach a small vision transformer? Resumable: what stands in 11.json stays.
 
-    python notebooks/experiments/11.py              everything, about 40 minutes on 2 cores
+    python notebooks/experiments/11.py              everything, about 45 minutes on 2 cores
     python notebooks/experiments/11.py mae random   these rows only
 
 "mae" and "jepa" are the recipes of the package, pretrained three times (the scoreboard's runs, if they are there);

@@ -351,7 +351,8 @@ for n in (1, 2, 5, 10):
 
 # %% [markdown]
 # That is the price of labels in minutes of a computer: after four minutes with pictures that nobody has looked at, five labels a
-# class do what nineteen do without. The interval is that of the test pictures; the orange curve is taken as it is.
+# class do what nineteen do without. The interval is that of the test pictures; the orange curve is taken as it is, and 100
+# is its end: a hundred or more.
 #
 # **A number like this one is only as good as its control.** Ours was twenty-three, until somebody tried twice the steps and four
 # times the weight decay for the orange curve. Nor is it a law: do the same for rotation, and from two labels on it is

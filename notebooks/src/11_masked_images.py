@@ -354,7 +354,7 @@ plots.bars(encoders, chance=0.1, title="the same vision transformer, ten labels 
 #
 # With its recipe, 3,600 steps in a minute and a half, MAE has 0.28<!-- ex:11:mae.mean --> and the untrained transformer
 # 0.19<!-- ex:11:random.mean -->. That gain is real, and it is small. Ten labels a class teach the same transformer
-# 0.79<!-- ex:11:supervised.mean --> from scratch, and lesson 10's VICReg has 0.85<!-- sb:vicreg/10 --> after a minute, on a
+# 0.80<!-- ex:11:supervised.mean --> from scratch, and lesson 10's VICReg has 0.85<!-- sb:vicreg/10 --> after a minute, on a
 # small convolutional network.
 #
 # ## What is hidden, and what is asked
