@@ -267,8 +267,8 @@ plots.by_depth(measured, sources)
 #
 # - **The first layer is anybody's.** Copied and frozen it costs a hundredth or nothing, whatever the pretext:
 #   0.84<!-- ex:09:jigsaw-1-frozen.mean -->, 0.85<!-- ex:09:rotation-1-frozen.mean -->,
-#   0.84<!-- ex:09:vicreg-1-frozen.mean -->. So does a random one, 0.85<!-- ex:09:random-1-frozen.mean -->: the layers above it learn
-#   to use what they get.
+#   0.84<!-- ex:09:vicreg-1-frozen.mean -->. A random one costs no more, 0.85<!-- ex:09:random-1-frozen.mean -->: the layers
+#   above it learn to use what they get.
 # - **From the second on, it matters who made them.** Two random layers, frozen, leave 0.74<!-- ex:09:random-2-frozen.mean -->, three
 #   0.54<!-- ex:09:random-3-frozen.mean -->. Three of rotation leave 0.81<!-- ex:09:rotation-3-frozen.mean -->, of VICReg
 #   0.80<!-- ex:09:vicreg-3-frozen.mean -->.
