@@ -391,11 +391,10 @@ def supervised(
     test = splits["test"]
     scores = {}
     for count in per_class:
-        right = [
-            correct(train_supervised(net, splits["train"], count, seed, augment, config, device), test)
-            for seed in range(draws)
-        ]
-        scores[count] = Score(np.stack(right), test.sources.cpu().numpy())
+        trained = (
+            train_supervised(net, splits["train"], count, seed, augment, config, device) for seed in range(draws)
+        )
+        scores[count] = score(trained, test)
     return scores
 
 
@@ -434,6 +433,11 @@ def train_on_labels(
     index = index.repeat(-(-config.batch_size // len(index)))  # few labels fill a batch several times, each differently
     train.fit(method, (known.images[index], known.labels[index]), replace(config, seed=views), device=device)
     return method
+
+
+def score(trained: Iterable[methods.Supervised], test: Split) -> Score:
+    """The score of classifiers, a run each, on the test images."""
+    return Score(np.stack([correct(method, test) for method in trained]), test.sources.cpu().numpy())
 
 
 @torch.inference_mode()

@@ -207,8 +207,7 @@ def label_efficiency(
         trained = (
             train(source, splits["train"], count, seed, copied, mode, augment, config, device) for seed in range(draws)
         )
-        correct = np.stack([evaluate.correct(method, test) for method in trained])
-        scores[count] = evaluate.Score(correct, test.sources.cpu().numpy())
+        scores[count] = evaluate.score(trained, test)
     return scores
 
 

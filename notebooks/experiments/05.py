@@ -22,7 +22,6 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, median, stdev
 
-import numpy as np
 import resumable
 import torch
 from torch import Tensor
@@ -175,9 +174,9 @@ def untrained(name: str, splits: dict[str, Split]) -> dict:
 
 
 def supervised(name: str, splits: dict[str, Split]) -> dict:
-    net, known, test = nets.ConvNet().config(), splits["train"], splits["test"]
+    net, known = nets.ConvNet().config(), splits["train"]
     trained = [evaluate.train_supervised(net, known, resumable.LABELS, draw) for draw in range(resumable.DRAWS)]
-    scores = [evaluate.Score(np.stack([evaluate.correct(m, test) for m in trained]), test.sources.numpy())]
+    scores = [evaluate.score(trained, splits["test"])]
     row = resumable.figures(scores) | {"right": resumable.right(scores)}
     return row | {"verification": verify([m.encoder for m in trained], splits, RECIPE.augment)}
 

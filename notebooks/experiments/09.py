@@ -10,8 +10,8 @@
     "before" (a quarter of the way to the plateau), "at" it and "after" it (the last), each what resumable.py says of a
     row;
 "rotation-3-frozen" | …: the first 3 blocks of a pretrained encoder copied, and frozen (or fine-tuned, or gradual: see
-    transfer.train); three pretraining seeds, two draws of ten labels a class for each,
-    others for each seed: what resumable.py says of a row;
+    transfer.train); three pretraining seeds, two draws of ten labels a class for each, not the same: what resumable.py
+    says of a row;
 "random-3-frozen" | …: the same with the first blocks of an encoder that was not trained;
 "scratch": nothing copied, the same six draws; the control;
 "fashion-scratch-fine-tuned", "fashion-vicreg-frozen" | …: the same on Fashion-MNIST, all blocks copied; its files are
@@ -123,7 +123,7 @@ def elsewhere(name: str, splits: dict[str, Split]) -> dict:
 
 def trained(pretext: str, layers: int, mode: str, images: Tensor, splits: dict[str, Split], augment: Augment) -> dict:
     """So many layers of what `pretext` learned from `images`, and then ten labels a class of `splits`."""
-    known, test, scores = splits["train"], splits["test"], []
+    known, scores = splits["train"], []
     for seed in resumable.SEEDS:
         source = nets.ConvNet()
         if pretext == "random":
@@ -132,7 +132,7 @@ def trained(pretext: str, layers: int, mode: str, images: Tensor, splits: dict[s
             source = checkpoint.encoder_of(pretrained(pretext, "lesson", seed, images))
         own = range(seed * DRAWS, (seed + 1) * DRAWS)  # so that every row, the control too, has the same six
         fits = (transfer.train(source, known, resumable.LABELS, draw, layers, mode, augment) for draw in own)
-        scores.append(evaluate.Score(np.stack([evaluate.correct(fit, test) for fit in fits]), test.sources.numpy()))
+        scores.append(evaluate.score(fits, splits["test"]))
     return resumable.figures(scores) | {"right": resumable.right(scores)}
 
 
@@ -160,10 +160,8 @@ def main() -> None:
     rows |= {f"{pretext}-{n}-{mode}": copied for pretext in PRETEXTS for n in LAYERS for mode in MODES}
     rows |= {f"trace-{pretext}": trace for pretext in PRETEXTS}
     rows |= {f"fashion-{source}": elsewhere for source in CLOTHES}
-    needs = {
-        name: ("recipes", *(("trace",) if measure is trace else ("supervised", "draws")))
-        for name, measure in rows.items()
-    }
+    fits = ("recipes", "supervised", "draws")
+    needs = {name: ("recipes", "trace") if measure is trace else fits for name, measure in rows.items()}
     resumable.run(__doc__, FILE, made_with, rows, gains=with_gains, needs=needs)
 
 

@@ -281,7 +281,7 @@ plots.by_depth(measured, sources)
 #
 # Are the settings fair to a copy? They are the best ones for copying nothing. On *val*, with VICReg's four layers, other rates and
 # weight decays were tried. Fine-tuned gets worse with them. Gradual gains a hundredth. Frozen gains two with a twentieth of the
-# decay, since all that is left to learn is a linear head. That makes it level with copying nothing; nothing gets past it.
+# decay, since all that is left to learn is a linear head. That makes it level with copying nothing. None that was tried does better.
 #
 # So was the pretraining for nothing? A minute of it, with **ten** labels a class, and beside a control with the same augmentation: yes.
 # Beside a careless control, with 0.47<!-- sb:supervised, weak/10 -->, it would look like a triumph. Where it
