@@ -1,6 +1,6 @@
 """Measure rows of the scoreboard: a method over three pretraining seeds, its probe over ten draws of labels each.
 
-python notebooks/experiments/scoreboard.py                                 what is missing; all of it in 1 to 2 hours
+python notebooks/experiments/scoreboard.py                                 what is missing; all of it in 1.5 to 3 hours
 python notebooks/experiments/scoreboard.py --methods simclr --budget long  this row again
 python notebooks/experiments/scoreboard.py --methods simclr --seeds 1      the same, and seed 1 is trained anew
 
