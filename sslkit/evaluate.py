@@ -192,6 +192,7 @@ class Probe(nn.Module):
         target = F.one_hot(y, classes).to(x.dtype)
         solver = torch.optim.LBFGS([weight, bias], max_iter=steps, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
+        @torch.no_grad()
         def objective() -> Tensor:
             """The value above; its gradient, written out, since autograd takes longer than these small products."""
             log_p = F.log_softmax(x @ weight + bias, dim=1)

@@ -442,6 +442,20 @@ def test_the_result_repeats_itself_and_every_draw_is_another_one():
     assert first.std > 0
 
 
+def test_three_draws_choose_and_nothing_is_fitted_twice(monkeypatch):
+    fitted = []
+
+    def counted(x: torch.Tensor, y: torch.Tensor, classes: int, shrinkage: float) -> Probe:
+        fitted.append((x.sum().item(), x.shape[1], shrinkage))
+        return Probe(x, y, classes, shrinkage)
+
+    monkeypatch.setattr(evaluate, "Probe", counted)
+    label_efficiency(two_blocks, toys(noise=250), (2,), draws=5, copies=0)
+    blocks, choices = 2, len(evaluate.SHRINKAGE)
+    assert len(fitted) == 3 * blocks + 3 * (choices - 1) + (5 - 3)  # a block by 1e-2, a shrinkage, the other draws
+    assert len(set(fitted)) == len(fitted)
+
+
 def coded(val_block: int, test_block: int) -> dict[str, Split]:
     """Splits in which pixel b of an image names its class on train, but on val and test only in the block given."""
     splits = toys()
